@@ -1,0 +1,45 @@
+"""`trellis data`: the objects a model is trained on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trellis_cli import console
+from trellis_cli.commands import options as o
+
+app = typer.Typer(no_args_is_help=True, help="Make data folders of objects with captions.")
+
+
+@app.callback()
+def data() -> None:
+    pass
+
+
+@app.command("export")
+def export(
+    source: Annotated[str, typer.Argument(help="sweethome3d, 0ad, folder or toybox.", show_default=False)],
+    root: Annotated[
+        Path | None, typer.Argument(help="The folder the source is in; toybox needs none.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The data folder to write to.", show_default=False)] = ...,  # type: ignore[assignment]
+    num: Annotated[
+        int | None, typer.Option(min=1, help="Only so many objects.", show_default="all; of toybox 2000")
+    ] = None,
+    seed: o.Seed = 0,
+    retry_failed: o.RetryFailed = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Write a source's objects as GLB files with a manifest of captions, licences and splits.
+
+    Fills DIR/objects and DIR/manifest.jsonl; several sources may share a folder, and the same command again goes on.
+
+    Example:  trellis data export toybox -o toys --num 100
+    """
+    with o.running(quiet=quiet, verbose=verbose):
+        from trellis_cli.stages.export_objects import export_objects
+
+        summary = export_objects(source, root, out, num=num, seed=seed, retry_failed=retry_failed)
+        console.result(summary.text, summary, as_json=json)

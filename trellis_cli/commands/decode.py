@@ -1,0 +1,43 @@
+"""`trellis decode`: latents in, meshes or Gaussians out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trellis_cli import console
+from trellis_cli.commands import options as o
+
+
+def decode(
+    inputs: Annotated[list[Path], typer.Argument(help="Stage files with /slat.", show_default=False)],
+    format: Annotated[
+        str | None, typer.Option(help="mesh or gaussians; -o's extension tells too.", show_default=False)
+    ] = None,
+    out: o.MaybeOut = None,
+    model: o.Model = "mini",
+    device: o.Device = "auto",
+    dtype: o.Dtype = "auto",
+    require_gpu: o.RequireGpu = False,
+    backend: o.Backend = None,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Decode latents to files that other programs open.
+
+    mesh: .glb .obj .ply .stl; gaussians: .ply .splat; both: .h5. Without -o, x.slat.h5 gives x.glb or x.ply beside it.
+
+    Example:  trellis decode cabin.slat.h5 --format mesh -o cabin.glb
+    """
+    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+        from trellis_cli.io.inputs import gather
+        from trellis_cli.io.model_folders import open_model
+        from trellis_cli.stages.decode import decode as stage
+
+        done = stage(
+            gather(inputs, (".h5",), what="a stage file"), open_model(model), kind=format, out=out,
+            device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+        )  # fmt: skip
+        console.result("\n".join(d.text for d in done), [[str(f) for f in d.files] for d in done], as_json=json)

@@ -1,0 +1,123 @@
+"""A data folder: a manifest and stage files, found by group and id."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trellis_cli.errors import FileError
+from trellis_cli.io.schema import GROUPS
+from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
+
+MANIFEST = "manifest.jsonl"
+TEST_SHARE = 0.08
+CACHE_BYTES = 4 << 30
+
+
+class DataFolder:
+    """Every asset of every stage file under a folder, by group and id.
+
+    One id may occur in several files of the same group: those are variants of the asset (a mirrored copy), of which
+    training draws one. Files stay open until `close`; values are checked once, when they are opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileError(
+                f"{folder}: no such data folder", hint="make one with `trellis data export` and the stage commands"
+            )
+        self.folder = folder
+        self._stack = ExitStack()
+        self._places: dict[str, dict[str, list[tuple[Path, int]]]] = {}
+        self._open: dict[tuple[Path, str], StageGroup] = {}
+        self._cache: dict[tuple[Path, str, int], Asset] = {}
+        self._cached_bytes = 0
+        for path in sorted(folder.rglob("*.h5")):
+            if any(part.endswith(".parts") for part in path.parts):
+                continue
+            file = self._stack.enter_context(open_stage(path))
+            for name in file.groups:
+                group = self._open[path, name] = file.group(name)
+                for index, id_ in enumerate(group.ids):
+                    self._places.setdefault(name, {}).setdefault(id_, []).append((path, index))
+        self.manifest = read_manifest(folder / MANIFEST)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def ids(self, *groups: str, split: str | None = None) -> list[str]:
+        """Sorted ids that every named group has, of one split ("train", "test") or all.
+
+        Raises:
+            FileError: nothing is there; the hint names the command that writes the first group missing.
+        """
+        sets = [set(self._places.get(g, {})) for g in groups]
+        for group, found in zip(groups, sets, strict=True):
+            if not found:
+                raise FileError(f"{self.folder} holds no /{group}", hint=f"write it with `{GROUPS[group].command}`")
+        return sorted(i for i in set.intersection(*sets) if split is None or self.split(i) == split)
+
+    def split(self, id_: str) -> str:
+        """The manifest's word, or by a hash of the id where there is none."""
+        if id_ in self.manifest:
+            return str(self.manifest[id_]["split"])
+        return "test" if int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) / 2**32 < TEST_SHARE else "train"
+
+    def captions(self, id_: str) -> list[str]:
+        """What the manifest calls an asset; a list of one empty text where it says nothing."""
+        return list(self.manifest.get(id_, {}).get("captions") or [""])
+
+    def variants(self, group: str, id_: str) -> int:
+        return len(self._places[group][id_])
+
+    def asset(self, group: str, id_: str, variant: int = 0) -> Asset:
+        """One asset's arrays; kept in memory while all that is kept stays under CACHE_BYTES."""
+        path, index = self._places[group][id_][variant]
+        if (key := (path, group, index)) in self._cache:
+            return self._cache[key]
+        asset = self._open[path, group].asset(index)
+        self._cached_bytes += sum(a.nbytes for a in asset.values())
+        if self._cached_bytes < CACHE_BYTES:
+            self._cache[key] = asset
+        return asset
+
+    def attr(self, group: str, name: str) -> Any:
+        """An attribute that all files of a group must agree on. Raises FileError where they do not."""
+        values = {opened.attrs[name] for (_, g), opened in self._open.items() if g == group}
+        if len(values) != 1:
+            raise FileError(
+                f"{self.folder}: /{group} files have different {name}: {sorted(map(str, values))}",
+                hint="keep files of one kind in a data folder",
+            )
+        return values.pop()
+
+
+def read_manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """id -> row of a manifest.jsonl; empty where there is none. Raises FileError for a broken line."""
+    if not path.is_file():
+        return {}
+    rows = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            rows[row["id"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(
+                f"{path}:{number} is not a manifest row: {error}", hint="write it anew with `trellis data export`"
+            ) from error
+    return rows
+
+
+def draw(ids: list[str], size: int, generator: torch.Generator, weights: Iterable[float] | None = None) -> list[str]:
+    """`size` ids with replacement, by weight where given."""
+    if weights is None:
+        picks = torch.randint(len(ids), (size,), generator=generator)
+    else:
+        picks = torch.multinomial(torch.tensor(list(weights)), size, replacement=True, generator=generator)
+    return [ids[int(i)] for i in picks]

@@ -1,0 +1,79 @@
+"""A data folder's manifest: `manifest.jsonl`, one row an asset, beside `objects/<id>.glb`.
+
+A row holds what `Row` says. It names the split, which is by group, so that near-duplicates stay on one side.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from trellis_cli.data.index import MANIFEST, TEST_SHARE, read_manifest
+
+OBJECTS = "objects"
+MAX_HELD_OUT_GROUP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """id: sha256 of the GLB; source, key: where it comes from; name, category, group; split: "train" or "test";
+    captions: from the plain name to the longest; colours: dominant ones, main first; kind: "real", "procedural";
+    licence, credit; num_faces; aliases: keys of further objects that turned out to be this very one."""
+
+    id: str
+    source: str
+    key: str
+    name: str
+    category: str
+    group: str
+    split: str
+    captions: list[str]
+    colours: list[str]
+    licence: str
+    credit: str
+    kind: str
+    num_faces: int
+    aliases: list[str] = field(default_factory=list)
+
+
+def split_of(group: str, size: int = 1) -> str:
+    """ "test" for 8 % of the groups, by a hash of the group's name, so that it never depends on what else is there.
+
+    A group of more than four is a general word ("chair", 26 objects), not one object's near-duplicates: held out
+    whole, it would leave training without any chair. Such groups are always "train".
+    """
+    if size > MAX_HELD_OUT_GROUP:
+        return "train"
+    return "test" if int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32 < TEST_SHARE else "train"
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """key or alias -> row of a folder's manifest; rows whose object is gone are left out."""
+    rows = (Row(**row) for row in read_manifest(folder / MANIFEST).values())
+    return {
+        key: row for row in rows if (folder / OBJECTS / f"{row.id}.glb").is_file() for key in (row.key, *row.aliases)
+    }
+
+
+def add_row(rows: dict[str, Row], row: Row) -> None:
+    """Add a row; if its object is there under another key, that row takes the new key and captions in."""
+    twin = next((r for r in rows.values() if r.id == row.id), None)
+    if twin is not None and row.key not in (twin.key, *twin.aliases):
+        captions = list(dict.fromkeys([*twin.captions, *row.captions]))
+        row = replace(twin, aliases=[*twin.aliases, row.key], captions=captions)
+    rows.update(dict.fromkeys((row.key, *row.aliases), row))
+
+
+def write_rows(folder: Path, rows: Mapping[str, Row]) -> None:
+    """The manifest, sorted by source and key, written aside and renamed; splits follow from all rows together."""
+    unique = {row.id: row for row in rows.values()}.values()
+    sizes = Counter(row.group for row in unique)
+    settled = [replace(row, split=split_of(row.group, sizes[row.group])) for row in unique]
+    settled.sort(key=lambda row: (row.source, row.key))
+    lines = [json.dumps(asdict(row), ensure_ascii=False) for row in settled]
+    part = folder / f".{MANIFEST}.part"
+    part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    os.replace(part, folder / MANIFEST)

@@ -1,0 +1,43 @@
+"""Errors a user can cause and repair. Each says what is wrong and where, and in `hint` the command that mends it."""
+
+
+class TrellisError(Exception):
+    """Printed as two lines without a traceback; the process exits with `code`."""
+
+    code = 1
+
+    def __init__(self, problem: str, *, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem, self.hint = problem, hint
+
+
+class UsageError(TrellisError):
+    """The command was called wrongly: an option, a recipe key, an output that is in the way."""
+
+    code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe names an unknown key or gives a value of the wrong type."""
+
+
+class FileError(TrellisError):
+    """A file is not what it should be: missing, broken, of another kind, or of another version."""
+
+    code = 3
+
+
+class SchemaError(FileError):
+    """A stage file lacks what a stage reads, or holds it in another shape, type or version."""
+
+
+class MissingError(TrellisError):
+    """A library or weights are missing; the hint is the command that gets them."""
+
+    code = 4
+
+
+class SomeFailed(TrellisError):
+    """A batch went to its end, but some of its items failed; they are listed in a ledger."""
+
+    code = 5

@@ -1,0 +1,140 @@
+"""What a foreign HDF5 file must satisfy before anything of it is read into memory."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.io.schema import FORMAT, FORMAT_VERSION, Field, Group
+
+GZIP_LIMIT = 1100  # deflate cannot expand by more than about 1032
+CHECK_ROWS = 1 << 20  # values are checked in slices of at most this many rows
+
+
+def check_layout(h5: h5py.File, path: Path) -> None:
+    """Refuse files that are not ours, newer than us, or that reach outside themselves."""
+    if h5.userblock_size:
+        raise FileError(f"{path} begins with a user block of {h5.userblock_size} bytes", hint="stage files have none")
+    found = h5.attrs.get("format")
+    if not isinstance(found, str) or found != FORMAT:
+        raise FileError(
+            f"{path} is HDF5 but not a stage file: its attribute 'format' is {found!r}",
+            hint=f"stage files say {FORMAT!r}",
+        )
+    version = h5.attrs.get("version", 0)
+    if not isinstance(version, np.integer | int) or int(version) != FORMAT_VERSION:
+        raise SchemaError(
+            f"{path} is format {version}, this program reads {FORMAT_VERSION}",
+            hint="install a newer trellis-slat, or write the file anew",
+        )
+    for name in h5:
+        _check_links(h5, name, path, depth=0)
+
+
+def _check_links(parent: h5py.Group, name: str, path: Path, *, depth: int) -> None:
+    link = parent.get(name, getlink=True)
+    where = f"{path}: {parent.name.rstrip('/')}/{name}"
+    if not isinstance(link, h5py.HardLink):
+        raise FileError(
+            f"{where} is a {type(link).__name__}, which may lead anywhere", hint="stage files hold their own data only"
+        )
+    node = parent[name]
+    if isinstance(node, h5py.Group):
+        if depth:
+            raise FileError(f"{where} is a group within a group", hint="a stage is one flat group")
+        for child in node:
+            _check_links(node, child, path, depth=depth + 1)
+    elif isinstance(node, h5py.Dataset):
+        if node.is_virtual or node.external:
+            raise FileError(f"{where} keeps its data in other files", hint="stage files hold their own data only")
+        stored = node.id.get_storage_size()
+        if node.nbytes > max(stored, 1) * GZIP_LIMIT + 65536:
+            raise FileError(
+                f"{where} claims {node.nbytes} bytes but stores {stored}", hint="the file is damaged or forged"
+            )
+
+
+def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
+    """Version, names, dtypes, shapes, lengths that add up, finite numbers and bounds. Raises SchemaError."""
+    again = f"write it anew with `{spec.command} --overwrite`"
+    version = h5.attrs.get("version", 0)
+    if not isinstance(version, np.integer | int) or int(version) != spec.version:
+        raise SchemaError(f"{path}: /{spec.name} is format {version}, this program reads {spec.version}", hint=again)
+    for name, kind in spec.attrs.items():
+        value = h5.attrs.get(name)
+        if not isinstance(value, np.integer | int if kind is int else kind):
+            raise SchemaError(f"{path}: /{spec.name} lacks the attribute {name!r} ({kind.__name__})", hint=again)
+    sizes: dict[str, int] = {}
+    for name, field in spec.fields.items():
+        where = f"{path}: /{spec.name}/{name}"
+        if name not in h5:
+            if field.optional:
+                continue
+            raise SchemaError(f"{where} is missing", hint=again)
+        data = h5[name]
+        if not isinstance(data, h5py.Dataset) or data.dtype != field.dtype or not _fits(data.shape, field, sizes):
+            wanted = f"{field.dtype} {_named(field.shape)}"
+            found = f"{data.dtype} {data.shape}" if isinstance(data, h5py.Dataset) else "a group"
+            raise SchemaError(f"{where} is {found}, expected {wanted}", hint=again)
+    for axis, name in spec.packed.items():
+        if name in h5 and (total := int(h5[name][:].sum())) != sizes.get(axis, total):
+            raise SchemaError(f"{path}: /{spec.name}/{name} add up to {total}, but there are {sizes[axis]}", hint=again)
+    resolution = h5.attrs.get("resolution")
+    for name, field in spec.fields.items():
+        if name in h5:
+            _check_values(h5[name], field, f"{path}: /{spec.name}/{name}", resolution if name == "coords" else None)
+    if "faces" in spec.fields:
+        _check_faces(h5, path, again)
+    if "image_offsets" in h5:
+        steps = np.diff(h5["image_offsets"][:])
+        if (steps < 0).any() or int(h5["image_offsets"][0]) != 0 or int(h5["image_offsets"][-1]) != sizes["m"]:
+            raise SchemaError(
+                f"{path}: /{spec.name}/image_offsets do not cover the {sizes['m']} bytes of images", hint=again
+            )
+
+
+def _check_faces(h5: h5py.Group, path: Path, again: str) -> None:
+    """Every face must name vertices of its own asset."""
+    start = 0
+    for vertices, faces in zip(h5["lengths"][:], h5["face_lengths"][:], strict=True):
+        if faces and (last := int(h5["faces"][start : start + faces].max())) >= vertices:
+            raise SchemaError(f"{path}: {h5.name}/faces name vertex {last} of {vertices}", hint=again)
+        start += faces
+
+
+def _check_values(data: h5py.Dataset, field: Field, where: str, resolution: int | None) -> None:
+    low, high = field.bounds or (-np.inf, np.inf)
+    high = min(high, int(resolution) - 1) if resolution is not None else high
+    floats = data.dtype.kind == "f"
+    if not floats and field.bounds is None:
+        return
+    for start in range(0, len(data), CHECK_ROWS):
+        block = data[start : start + CHECK_ROWS]
+        if not block.size:
+            continue
+        if floats and not np.isfinite(block).all():
+            raise SchemaError(
+                f"{where} holds numbers that are not finite", hint="the stage that wrote it went wrong; write it anew"
+            )
+        if block.min() < low or block.max() > high:
+            raise SchemaError(
+                f"{where} holds values in [{block.min()}, {block.max()}], allowed are [{low:g}, {high:g}]",
+                hint="the file is damaged or of another kind",
+            )
+
+
+def _fits(shape: tuple[int, ...], field: Field, sizes: dict[str, int]) -> bool:
+    """Whether a shape has the sizes a field gives; a named size is bound by the first dataset that has it."""
+    if len(shape) != len(field.shape):
+        return False
+    for n, s in zip(shape, field.shape, strict=True):
+        if isinstance(s, str) and s.endswith("+1"):
+            n, s = n - 1, s[:-2]
+        if n != (s if isinstance(s, int) else sizes.setdefault(s, n)):
+            return False
+    return True
+
+
+def _named(shape: tuple[str | int, ...]) -> str:
+    return "(" + ", ".join(str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"

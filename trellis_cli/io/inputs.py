@@ -1,0 +1,51 @@
+"""Which files a command was given: several files, folders, or a list file, all alike."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trellis_cli.errors import FileError, UsageError
+
+
+def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str) -> list[Path]:
+    """The files meant by `arguments`: files as they are, folders searched for `suffixes`, `.txt` read as a list.
+
+    Raises:
+        FileError: a folder without such files, a list that names none, or nothing there at all.
+        UsageError: a single file of another kind.
+    """
+    found: list[Path] = []
+    for argument in arguments:
+        if argument.is_dir():
+            inside = sorted(p for p in argument.rglob("*") if p.name.lower().endswith(tuple(suffixes)) and p.is_file())
+            if not inside:
+                raise FileError(
+                    f"{argument} holds no {what} ({', '.join(suffixes)})", hint="give another folder, or files"
+                )
+            found += inside
+        elif argument.suffix.lower() == ".txt" and argument.is_file():
+            found += _listed(argument, what)
+        elif not argument.name.lower().endswith(tuple(suffixes)):
+            raise UsageError(
+                f"{argument} is not {what}: its name ends in none of {', '.join(suffixes)}", hint="see `trellis --help`"
+            )
+        else:
+            found.append(argument)
+    return found
+
+
+def _listed(path: Path, what: str) -> list[Path]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    files = [path.parent / line for line in lines if line and not line.startswith("#")]
+    if not files:
+        raise FileError(f"{path} lists no {what}", hint="one path a line")
+    return files
+
+
+def require_file(path: Path) -> Path:
+    """The path itself. Raises FileError unless it is a readable file."""
+    if not path.is_file():
+        raise FileError(f"{path}: no such file", hint="check the path")
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{path} may not be read", hint="check its permissions")
+    return path

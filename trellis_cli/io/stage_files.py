@@ -1,0 +1,237 @@
+"""Stage files: HDF5 read with suspicion and written whole. The layout is io/schema.py's; this module only obeys it."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from trellis_cli import __version__
+from trellis_cli.errors import FileError, SchemaError, TrellisError
+from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
+
+Asset = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a file. Nothing that cannot change the result (paths, workers, device, clock, host) may enter."""
+
+    command: str
+    parameters: Mapping[str, Any]
+    seed: int = 0
+    inputs: Sequence[tuple[str, str]] = ()
+    model: Mapping[str, str] = field(default_factory=dict)
+
+    def attributes(self) -> dict[str, Any]:
+        words = [
+            f"--{k.replace('_', '-')} {v}" for k, v in sorted(self.parameters.items()) if v not in (None, "", False)
+        ]
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "program_version": __version__,
+            "command": " ".join([f"trellis {self.command}", *words, f"--seed {self.seed}"]),
+            "seed": self.seed,
+            "parameters": json.dumps(dict(self.parameters), sort_keys=True, default=str),
+            "inputs": json.dumps(sorted(self.inputs)),
+            "model": json.dumps(dict(self.model), sort_keys=True),
+            "axes": AXES,
+        }
+
+
+class StageGroup:
+    """One checked group of an open stage file; slices out single assets."""
+
+    def __init__(self, h5: h5py.Group, spec: Group, path: Path) -> None:
+        self.spec, self.path, self._h5 = spec, path, h5
+        self.ids = [i.decode() for i in h5["ids"][:]]
+        self.attrs = {k: _plain(h5.attrs[k]) for k in spec.attrs}
+        self._starts = {
+            axis: np.concatenate([[0], np.cumsum(h5[name][:])]) for axis, name in spec.packed.items() if name in h5
+        }
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self._h5["lengths"][:]
+
+    def datasets(self) -> list[tuple[str, h5py.Dataset]]:
+        """Name and dataset of every field that is there, in the schema's order."""
+        return [(name, self._h5[name]) for name in self.spec.fields if name in self._h5]
+
+    def asset(self, index: int) -> Asset:
+        """Everything of one asset; offsets into packed bytes start at 0 again."""
+        out: Asset = {}
+        for name, spec in self.spec.fields.items():
+            if name not in self._h5:
+                continue
+            axis = spec.shape[0]
+            if axis == "b":
+                out[name] = self._h5[name][index]
+            else:
+                plus = 1 if str(axis).endswith("+1") else 0
+                starts = self._starts[str(axis).removesuffix("+1")]
+                out[name] = self._h5[name][starts[index] : starts[index + 1] + plus]
+                if plus:
+                    out[name] = out[name] - out[name][0]
+        return out
+
+
+class StageFile:
+    """An open stage file: its root attributes and its checked groups."""
+
+    def __init__(self, h5: h5py.File, path: Path) -> None:
+        self.path, self._h5 = path, h5
+        self.attrs = {k: _plain(v) for k, v in h5.attrs.items()}
+        self.groups = [name for name in GROUPS if name in h5]
+
+    def group(self, name: str) -> StageGroup:
+        spec = GROUPS[name]
+        if name not in self._h5:
+            held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
+            raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
+        check_group(self._h5[name], spec, self.path)
+        return StageGroup(self._h5[name], spec, self.path)
+
+
+@contextmanager
+def open_stage(path: Path) -> Iterator[StageFile]:
+    """Open a stage file for reading.
+
+    Raises:
+        FileError: no such file, not HDF5, not ours, truncated, or with links that leave the file.
+        SchemaError: of a newer format version.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file", hint="check the path")
+    if not h5py.is_hdf5(path):
+        raise FileError(
+            f"{path} is not a stage file (HDF5)", hint=f"look at meshes and pictures with `trellis view {path}`"
+        )
+    try:
+        h5 = h5py.File(path, "r")
+    except OSError as error:
+        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
+    with h5:
+        try:
+            _check_layout(h5, path)
+            yield StageFile(h5, path)
+        except (OSError, RuntimeError) as error:  # h5py's own words for data that cannot be read
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise FileError(
+                f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite"
+            ) from error
+
+
+def _check_layout(h5: h5py.File, path: Path) -> None:
+    try:
+        check_layout(h5, path)
+    except (KeyError, TypeError, ValueError) as error:  # objects that h5py can list but not open
+        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
+
+
+def write_stage(
+    path: Path,
+    groups: Mapping[str, tuple[Sequence[Asset] | Iterator[Asset], Mapping[str, Any]]],
+    provenance: Provenance,
+) -> None:
+    """Write a stage file: aside, flushed, checked against the schema, renamed.
+
+    Args:
+        groups: for each group its assets (without `ids` a KeyError) and its attributes. Assets are visited twice, so a
+            sequence, lazy or not.
+    Raises:
+        TrellisError: the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(part, "w", libver=("v110", "v110")) as h5:
+            h5.attrs.update(provenance.attributes())
+            for name, (assets, attrs) in groups.items():
+                _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
+            for name in groups:
+                check_group(h5[name], GROUPS[name], path)
+        with part.open("rb") as f:
+            os.fsync(f.fileno())
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        # HDF5 reports a full disk in its own words ("errno = 28"), sometimes only when the file is closed.
+        raise TrellisError(
+            f"{path} could not be written: {_first_line(error)}",
+            hint="free some disk space or choose another folder; run the same command again to go on",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Mapping[str, Any]) -> None:
+    h5.attrs.update({"version": spec.version, "command": spec.command.split("`")[0], **attrs})
+    sizes: dict[str, int] = {"b": 0}
+    first: Asset | None = None
+    for asset in assets:
+        first = first if first is not None else asset
+        sizes["b"] += 1
+        for axis, name in spec.packed.items():
+            sizes[axis] = sizes.get(axis, 0) + int(asset[name])
+    for axis in spec.packed:
+        sizes.setdefault(axis, 0)
+    at = dict.fromkeys([*spec.packed, "b"], 0)
+    data = {name: _create(h5, name, spec, first, sizes) for name in spec.fields if first is None or name in first}
+    data = {k: v for k, v in data.items() if v is not None}
+    byte_base = 0
+    for asset in assets:
+        steps = {axis: int(asset[name]) for axis, name in spec.packed.items()} | {"b": 1}
+        for name, dataset in data.items():
+            axis = str(spec.fields[name].shape[0])
+            if axis.endswith("+1"):
+                start = at[axis[:-2]]
+                dataset[start : start + steps[axis[:-2]] + 1] = asset[name] + byte_base
+            elif steps[axis]:
+                dataset[at[axis] : at[axis] + steps[axis]] = (
+                    asset[name] if axis != "b" else np.asarray(asset[name])[None]
+                )
+        byte_base += steps.get("m", 0)
+        for axis, step in steps.items():
+            at[axis] += step
+
+
+def _create(h5: h5py.Group, name: str, spec: Group, first: Asset | None, sizes: dict[str, int]) -> h5py.Dataset | None:
+    field_ = spec.fields[name]
+    if first is None and field_.optional:
+        return None
+    axis = str(field_.shape[0])
+    lead = sizes[axis[:-2]] + 1 if axis.endswith("+1") else sizes[axis]
+    if first is not None:
+        rest = np.shape(first[name])[(0 if axis == "b" else 1) :]
+    else:
+        rest = tuple(s if isinstance(s, int) else 0 for s in field_.shape[1:])
+    shape = (lead, *rest)
+    packable = lead and name != "images" and int(np.prod(shape)) > 4096
+    row = max(int(np.prod(rest, dtype=np.int64)), 1)
+    chunks = (min(lead, max(1, 65536 // row)), *rest) if packable else None
+    extra = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if packable else {}
+    return h5.create_dataset(name, shape, field_.dtype, chunks=chunks, **extra)
+
+
+def with_ids(id_: str, **arrays: Any) -> Asset:
+    """An asset from its id and arrays; `ids` in the dtype of the file."""
+    return {"ids": np.bytes_(id_), **{k: np.asarray(v) for k, v in arrays.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

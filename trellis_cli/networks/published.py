@@ -1,0 +1,79 @@
+"""The published names of the networks: what a checkpoint's {"name", "args"} builds, and its weights put in strictly.
+
+`Elastic...` names are the same networks: there the word says how training spares memory.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trellis_cli.errors import FileError
+
+ELASTIC = "Elastic"
+
+
+class Entry(NamedTuple):
+    """Where a published network is built here, and the arguments that its name stands for unless they are given."""
+
+    module: str
+    cls: str
+    defaults: Mapping[str, Any] = {}
+
+
+NETWORKS = {
+    "SparseStructureEncoder": Entry("structure_vae", "StructureEncoder"),
+    "SparseStructureDecoder": Entry("structure_vae", "StructureDecoder"),
+    "SparseStructureFlowModel": Entry("flow", "FlowNetwork", {"io": "dense"}),
+    "SLatEncoder": Entry("slat_vae", "SlatEncoder"),
+    "SLatGaussianDecoder": Entry("heads", "GaussianDecoder"),
+    "SLatMeshDecoder": Entry("heads", "MeshDecoder"),
+    "SLatFlowModel": Entry("flow", "FlowNetwork", {"io": "residual"}),
+}
+
+
+def build_network(name: str, args: Mapping[str, Any]) -> nn.Module:
+    """A new network of a published name, with its arguments as published (and ours, where its class has more).
+
+    Under `torch.device("meta")` it takes no memory: enough to count parameters or to compare keys.
+
+    Raises:
+        FileError: a name this program has no network for, or arguments that the network does not take.
+    """
+    plain = name.removeprefix(ELASTIC)
+    if plain not in NETWORKS:
+        raise FileError(f"there is no network {name!r} here", hint=f"known networks: {', '.join(NETWORKS)}")
+    entry = NETWORKS[plain]
+    cls = getattr(import_module(f"trellis_cli.networks.{entry.module}"), entry.cls)
+    try:
+        return cls(**{**entry.defaults, **args})
+    except (TypeError, ValueError) as error:
+        raise FileError(
+            f"{name} cannot be built from its arguments: {error}", hint="fetch the checkpoint anew"
+        ) from error
+
+
+def network_with(name: str, args: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+    """The network of a checkpoint, with its weights in float32 whatever they were stored in.
+
+    No weight is drawn first: `build_network` and `load_state_dict` in one, in a fraction of the time.
+
+    Raises:
+        FileError: as `build_network`; keys that are missing or unknown; shapes that differ.
+    """
+    with torch.device("meta"):
+        network = build_network(name, args)
+    floats = {k: t.float() if t.is_floating_point() else t for k, t in state.items()}
+    try:
+        network.load_state_dict(floats, strict=True, assign=True)
+    except RuntimeError as error:
+        problem = " ".join(line.strip() for line in str(error).splitlines()[1:])
+        raise FileError(f"these weights are not {name}'s: {problem}", hint="fetch the checkpoint anew") from error
+    return network
+
+
+def num_parameters(network: nn.Module) -> int:
+    """Trainable numbers; position buffers are not among them."""
+    return sum(p.numel() for p in network.parameters())

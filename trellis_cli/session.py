@@ -1,0 +1,309 @@
+"""What every batch command does the same: skip what is done, go on past a bad item, write whole files, keep a ledger.
+
+Each finished item is kept at once in `<out>.parts/` beside the output, as a stage file of its own; a killed command
+loses at most the item it was at. When all items are done the parts become the output and their folder goes.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trellis_cli import console
+from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+
+if TYPE_CHECKING:
+    from trellis_cli.io.stage_files import Asset, Provenance
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of a batch: its id (a content hash), a name for messages, and whatever the work needs."""
+
+    id: str
+    name: str
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a batch came to."""
+
+    out: Path
+    done: int
+    kept: int
+    failed: int
+
+    @property
+    def text(self) -> str:
+        if not self.done and not self.failed and self.kept:
+            return f"{self.out}: done already ({self.kept} assets)"
+        return f"{self.out}: {self.done + self.kept} assets" + (f", {self.failed} failed" if self.failed else "")
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """`i/n` with 0 <= i < n; None is 0/1. Raises UsageError."""
+    if text is None:
+        return 0, 1
+    i, slash, n = text.partition("/")
+    if not slash or not i.isdecimal() or not n.isdecimal() or not 0 <= int(i) < int(n):
+        raise UsageError(f"--shard {text!r} is not i/n with 0 <= i < n", hint="for example --shard 0/8 to 7/8")
+    return int(i), int(n)
+
+
+def in_shard(id_: str, shard: tuple[int, int]) -> bool:
+    """Whether an id belongs to this shard: by a stable hash of the id, whatever else is in the set."""
+    return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) % shard[1] == shard[0]
+
+
+class _Lazy(Sequence["dict[str, Any]"]):
+    """The assets of one group over several single-item files, read one at a time."""
+
+    def __init__(self, parts: list[Path], group: str) -> None:
+        self.parts, self.group = parts, group
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> "dict[str, Any]":  # type: ignore[override]
+        from trellis_cli.io.stage_files import open_stage
+
+        if index >= len(self.parts):
+            raise IndexError(index)
+        with open_stage(self.parts[index]) as file:
+            return file.group(self.group).asset(0)
+
+
+def run_batch(
+    items: Sequence[Item],
+    work: Callable[[Item], "Mapping[str, Asset]"],
+    out: Path,
+    provenance: "Provenance",
+    attrs: Mapping[str, Mapping[str, Any]],
+    *,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    bad_inputs: Sequence[tuple[str, TrellisError]] = (),
+    in_order: bool = False,
+) -> Summary:
+    """Do the work for every item and write one stage file, its assets sorted by id or, `in_order`, as the items come.
+
+    Args:
+        work: makes, for one item, one asset for each group of `attrs`.
+        attrs: the groups to write, each with its attributes.
+        bad_inputs: inputs that failed before they had an id: (name, error); they count as failed.
+
+    Raises:
+        TrellisError: the error of the only input there was, as it came.
+        SomeFailed: some of several failed; the output holds the others, `<out>.ledger.jsonl` the reasons.
+        UsageError: another file is in the way, or `out` is no .h5.
+    """
+    if out.suffix.lower() != ".h5":
+        raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
+    items = list({item.id: item for item in items}.values())
+    single = len(items) + len(bad_inputs) == 1
+    if single and bad_inputs:
+        raise bad_inputs[0][1]
+    ids = {item.id for item in items}
+    key = _key(_work(provenance.attributes(), ids))
+    ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), key)
+    failures = {} if single or retry_failed or overwrite else {k: v for k, v in ledger.read().items() if k in ids}
+    for name, error in bad_inputs:
+        failures[name] = _row(name, name, error)
+    kept = None if overwrite else _finished(out, provenance, attrs, ids)
+    todo = [i for i in items if i.id not in (kept or ()) and i.id not in failures]
+    if kept is not None and not todo:
+        ledger.write(failures)
+        return _close(Summary(out, 0, len(kept), len(failures)), ledger)
+    folder = out.with_name(out.name + ".parts") / key
+    parts = _carry_over(out, kept or set(), folder, provenance, attrs)
+    for item in console.track(todo, total=len(todo), what=f"trellis {provenance.command}"):
+        part = folder / f"{item.id}.h5"
+        if not _readable(part, attrs):
+            try:
+                assets = work(item)
+            except TrellisError as error:
+                if single or isinstance(error, UsageError):
+                    _remove_empty(folder)
+                    raise
+                _log.warning("%s: %s", item.name, error.problem)
+                failures[item.id] = _row(item.id, item.name, error)
+                continue
+            _write_part(part, assets, provenance, attrs)
+        parts[item.id] = part
+    ledger.write(failures)
+    if not parts and failures:
+        _remove_empty(folder)
+        raise SomeFailed(
+            f"all {len(failures)} inputs failed, the first: {next(iter(failures.values()))['reason']}",
+            hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
+        )
+    order = [i.id for i in items if i.id in parts] if in_order else sorted(parts)
+    _assemble(out, [parts[i] for i in order], provenance, attrs)
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    kept_count = len(kept or ())
+    return _close(Summary(out, len(parts) - kept_count, kept_count, len(failures)), ledger)
+
+
+class Ledger:
+    """The items that failed, one JSON object a line, beside the output. What other work left there is not read."""
+
+    def __init__(self, path: Path, work: str) -> None:
+        self.path, self.work = path, work
+
+    def read(self) -> dict[str, dict[str, str]]:
+        """Row by item id. Raises FileError for a ledger that is no such list."""
+        if not self.path.is_file():
+            return {}
+        try:
+            rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return {row["id"]: row for row in rows if row["work"] == self.work}
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{self.path} is damaged", hint=f"delete it: rm {self.path}") from error
+
+    def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
+        """Replace the list; without failures the file goes."""
+        if not failures:
+            self.path.unlink(missing_ok=True)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()]
+        self.path.write_text("".join(lines), encoding="utf-8")
+
+
+def _row(id_: str, name: str, error: TrellisError) -> dict[str, str]:
+    return {"id": id_, "name": name, "reason": error.problem, "hint": error.hint}
+
+
+def _close(summary: Summary, ledger: Ledger) -> Summary:
+    if summary.failed:
+        console.note(summary.text)
+        raise SomeFailed(
+            f"{summary.failed} of {summary.failed + summary.done + summary.kept} inputs failed",
+            hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
+        )
+    return summary
+
+
+def _work(attributes: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
+    """What the work is, whatever its items: root attributes without names, and of the inputs those that are no item.
+
+    So a grown list of meshes finds what is done already, while changed views (their assets' ids stay) do not pass for
+    the old ones.
+    """
+    others = sorted(digest for digest, _ in json.loads(attributes["inputs"]) if digest not in ids)
+    return {**attributes, "inputs": others}
+
+
+def _key(work: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _finished(out: Path, provenance: "Provenance", attrs: Mapping[str, Any], ids: set[str]) -> set[str] | None:
+    """The ids that an existing output holds by this very work, None without one; refuses to touch any other file."""
+    from trellis_cli.io.stage_files import open_stage
+
+    if not out.exists():
+        return None
+    wanted = provenance.attributes()
+    try:
+        with open_stage(out) as file:
+            held = set(file.group(next(iter(attrs))).ids)
+            there = {k: file.attrs.get(k, "[]") for k in wanted}
+            if held <= ids and _work(there, held | ids) == _work(wanted, held | ids):
+                return held
+    except (FileError, ValueError, TypeError):  # no stage file, or one whose provenance is not ours
+        pass
+    raise UsageError(
+        f"{out} exists and was not made by this very command",
+        hint="pass --overwrite to replace it, or choose another -o",
+    )
+
+
+def _carry_over(
+    out: Path, kept: set[str], folder: Path, provenance: "Provenance", attrs: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Unpack what an incomplete output holds into parts, so that output and new items assemble alike."""
+    from trellis_cli.io.stage_files import open_stage
+
+    parts: dict[str, Path] = {}
+    if kept:
+        with open_stage(out) as file:
+            groups = {name: file.group(name) for name in attrs}
+            for index, id_ in enumerate(next(iter(groups.values())).ids):
+                parts[id_] = folder / f"{id_}.h5"
+                _write_part(parts[id_], {n: g.asset(index) for n, g in groups.items()}, provenance, attrs)
+    return parts
+
+
+def _write_part(part: Path, assets: "Mapping[str, Asset]", provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
+    from trellis_cli.io.stage_files import write_stage
+
+    write_stage(part, {name: ([assets[name]], attrs[name]) for name in attrs}, provenance)
+
+
+def _readable(part: Path, attrs: Mapping[str, Any]) -> bool:
+    from trellis_cli.io.stage_files import open_stage
+
+    if not part.exists():
+        return False
+    try:
+        with open_stage(part) as file:
+            return all(len(file.group(name)) == 1 for name in attrs)
+    except FileError:
+        return False
+
+
+def _assemble(out: Path, parts: list[Path], provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
+    from trellis_cli.io.stage_files import write_stage
+
+    write_stage(out, {name: (_Lazy(parts, name), attrs[name]) for name in attrs}, provenance)
+
+
+def _remove_empty(folder: Path) -> None:
+    for path in (folder, folder.parent):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def iter_groups(paths: Sequence[Path], group: str) -> "Iterator[tuple[Path, int, Any]]":
+    """Every asset of `group` in the given stage files: (path, index, group)."""
+    from trellis_cli.io.stage_files import open_stage
+
+    for path in paths:
+        with open_stage(path) as file:
+            opened = file.group(group)
+            for index in range(len(opened)):
+                yield path, index, opened
+
+
+def backend_choices(texts: Sequence[str]) -> dict[str, str]:
+    """`["splat=gsplat"]` as {"splat": "gsplat"}. Raises UsageError for an unknown op or backend."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    import trellis_ops
+    from trellis_ops._dispatch import OPS
+
+    chosen = {}
+    folders = {m.name for m in iter_modules(trellis_ops.__path__) if m.ispkg}
+    for text in texts:
+        op, equals, name = text.partition("=")
+        if op in folders:
+            import_module(f"trellis_ops.{op}")
+        if not equals or op not in OPS:
+            raise UsageError(
+                f"--backend {text!r} names no op", hint=f"write op=name with op one of {', '.join(sorted(folders))}"
+            )
+        if name not in OPS[op].backends:
+            raise UsageError(
+                f"--backend {text!r}: {op} has no backend {name!r}", hint=f"it has {', '.join(OPS[op].backends)}"
+            )
+        chosen[op] = name
+    return chosen

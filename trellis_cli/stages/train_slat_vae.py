@@ -1,0 +1,141 @@
+"""Train the SLAT encoder with the Gaussian decoder, end to end, through rendered views (paper, equations 7 and 8)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trellis_cli.data.index import DataFolder, draw
+from trellis_cli.data.views import Views, decode_views
+from trellis_cli.errors import FileError
+from trellis_cli.geometry.packed import Packed, pack
+from trellis_cli.metrics.image import psnr, ssim
+from trellis_cli.metrics.lpips import load_lpips
+from trellis_cli.renderers.gaussians import render
+from trellis_cli.representations.gaussians import Gaussians
+from trellis_cli.stages.training_run import NetworkRecipe
+from trellis_cli.training import losses
+from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.optim import OptimizerRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class SlatLoss:
+    """Weights as published (OFFICIAL appendix values): SSIM and LPIPS 0.2 each inside `reconstruction`."""
+
+    kl: float = 1e-6
+    volume: float = 1e4
+    transparency: float = 1e-3
+    lpips: str = "alex"  # "alex" (shipped), or the path of VGG weights as the paper has it
+
+
+@dataclass(frozen=True, slots=True)
+class SlatVaeRecipe:
+    stage: str
+    encoder: NetworkRecipe
+    decoder: NetworkRecipe
+    optimizer: OptimizerRecipe
+    seed: int = 0
+    num_views: int = 1  # pictures an asset and step
+    max_voxels: int = 32768
+    loss: SlatLoss = field(default_factory=SlatLoss)
+    loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+
+class SlatVae(nn.Module):
+    """Encoder and Gaussian decoder as one module, with a sample of the posterior between."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x: Packed, generator: torch.Generator | None = None) -> tuple[list[Gaussians], Tensor, Tensor]:
+        mean, logvar = self.encoder(x)
+        latent = mean if generator is None else losses.sample_posterior(mean, logvar, generator)
+        return self.decoder(x.with_feats(latent)), mean, logvar
+
+
+class SlatVaeTask:
+    """Features in, Gaussians out, pictures compared at random views on a black or white ground."""
+
+    def __init__(self, recipe: SlatVaeRecipe, data: DataFolder, *, device: str = "cpu") -> None:
+        self.recipe, self.data = recipe, data
+        encoder, decoder = recipe.encoder.build(), recipe.decoder.build()
+        for network in (encoder, decoder):
+            network.compute_in(torso_dtype(recipe.optimizer.precision, device))
+        self.module = SlatVae(encoder, decoder)
+        self.train_ids, self.test_ids = (
+            self._fitting(data.ids("features", "views", split=s)) for s in ("train", "test")
+        )
+        if not self.train_ids:
+            raise FileError(
+                f"{data.folder} has no asset of the train split with /features and /views",
+                hint="render and featurize the objects of its manifest",
+            )
+        self.lpips = load_lpips(recipe.loss.lpips)
+        self.size = int(data.attr("views", "size"))
+
+    def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
+        return {
+            "slat_encoder": (self.recipe.encoder, module.encoder),
+            "slat_decoder_gs": (self.recipe.decoder, module.decoder),
+        }
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, list[Views]]:
+        ids = draw(self.train_ids, size, generator)
+        views = []
+        for id_ in ids:
+            asset = self.data.asset("views", id_)
+            picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
+            views.append(decode_views(asset, picks.tolist()))
+        return self.features(ids), views
+
+    def features(self, ids: list[str]) -> Packed:
+        assets = [self.data.asset("features", i) for i in ids]
+        return pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"]).float()) for a in assets])
+
+    def loss(
+        self, module: nn.Module, batch: tuple[Packed, list[Views]], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        features, views = batch
+        device = next(module.parameters()).device
+        gaussians, mean, logvar = module(features.to(device), generator)
+        got, want = [], []
+        for g, v in zip(gaussians, views, strict=True):
+            background = torch.full((3,), float(torch.rand((), generator=generator) < 0.5), device=device)
+            got.append(render(g, v.cameras.to(device), size=self.size, background=background)[0].permute(0, 3, 1, 2))
+            want.append(v.on(background.cpu()).to(device))
+        weights = self.recipe.loss
+        terms = losses.reconstruction(torch.cat(got), torch.cat(want), ssim=ssim, lpips=self.lpips)
+        terms["kl"] = losses.kl(mean, logvar)
+        terms["volume"] = torch.stack([losses.volume(g.scales) for g in gaussians]).mean()
+        terms["transparency"] = torch.stack([losses.transparency(g.opacities) for g in gaussians]).mean()
+        regular = (
+            weights.kl * terms["kl"] + weights.volume * terms["volume"] + weights.transparency * terms["transparency"]
+        )
+        return {"loss": terms["image"] + regular} | terms
+
+    @torch.no_grad()
+    def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """PSNR and LPIPS at one fixed view of up to 24 assets of each split; a sheet of truth above result."""
+        from trellis_cli.io.pictures import save_grid
+
+        scores: dict[str, float] = {}
+        for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
+            rows: list[tuple[Tensor, Tensor]] = []
+            for id_ in ids[:: max(1, len(ids) // 24)][:24]:
+                view = decode_views(self.data.asset("views", id_), [3])
+                gaussians = module(self.features([id_]))[0][0]
+                black = torch.zeros(3)
+                got = render(gaussians, view.cameras, size=self.size, background=black)[0].permute(0, 3, 1, 2)
+                rows.append((view.on(black), got.clamp(0, 1)))
+            if rows:
+                scores[f"psnr_{name}"] = sum(float(psnr(g, w)) for w, g in rows) / len(rows)
+                scores[f"lpips_{name}"] = sum(float(self.lpips(g, w).mean()) for w, g in rows) / len(rows)
+                pictures = [p[0].permute(1, 2, 0) for pair in zip(*rows[:12], strict=True) for p in pair]
+                save_grid(folder / f"{name}_{step:06d}.png", pictures, columns=len(rows[:12]))
+        return scores
+
+    def _fitting(self, ids: list[str]) -> list[str]:
+        return [i for i in ids if 0 < int(self.data.asset("features", i)["lengths"]) <= self.recipe.max_voxels]

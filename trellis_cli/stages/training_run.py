@@ -1,0 +1,121 @@
+"""What every training command does the same: the recipe kept with the run, training, the averaged weights saved."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from torch import nn
+
+from trellis_cli import recipes
+from trellis_cli.errors import RecipeError, TrellisError, UsageError
+from trellis_cli.io.model_folders import save_network
+from trellis_cli.networks.published import build_network
+from trellis_cli.training.loop import LoopRecipe, Task, train
+from trellis_cli.training.optim import OptimizerRecipe
+
+FREE_KEYS = ("steps", "checkpoint_every", "evaluate_every", "log_every")  # may change when a run goes on
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecipe:
+    """A network by its class name and arguments, as a checkpoint's .json has them."""
+
+    name: str
+    args: dict[str, Any]
+
+    def build(self) -> nn.Module:
+        """Raises RecipeError for arguments the network does not take."""
+        try:
+            return build_network(self.name, self.args)
+        except (TypeError, ValueError, KeyError) as error:
+            raise RecipeError(
+                f"network {self.name}: {error}", hint="see OFFICIAL argument names in docs/models.md"
+            ) from error
+
+
+class TrainableTask(Task, Protocol):
+    """A task whose module holds networks to be saved, by their key in a model folder."""
+
+    def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]: ...
+
+
+class RunRecipe(Protocol):
+    stage: str
+    seed: int
+    optimizer: OptimizerRecipe
+    loop: LoopRecipe
+
+
+R = TypeVar("R", bound=RunRecipe)
+
+
+def run_training(
+    cls: type[R],
+    make_task: Callable[[R], TrainableTask],
+    recipe_name: str,
+    run: Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    device: str = "auto",
+    max_minutes: float | None = None,
+) -> dict[str, Any]:
+    """Train a recipe in the folder `run`, or go on with it; leaves RUN/ckpts with averaged weights.
+
+    Raises:
+        RecipeError: the recipe is not what it should be.
+        UsageError: the folder holds another recipe's run.
+        TrellisError: the run is finished.
+    """
+    recipe = recipes.load(cls, recipe_name, overrides)
+    _keep_recipe(recipe, run)
+    task = make_task(recipe)
+    if _steps_done(run) >= recipe.optimizer.steps:
+        save_all(task, task.module, run)
+        raise TrellisError(
+            f"{run} has already reached step {_steps_done(run)}", hint="raise it with --set optimizer.steps=N to go on"
+        )
+    done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
+    save_all(task, task.module, run)
+    return {"run": str(run), "finished": done}
+
+
+def save_all(task: TrainableTask, module: nn.Module, run: Path) -> None:
+    for key, (recipe, network) in task.networks(module).items():
+        save_network(run / "ckpts" / key, recipe.name, recipe.args, network)
+
+
+def _keep_recipe(recipe: RunRecipe, run: Path) -> None:
+    path = run / "recipe.json"
+    table = recipes.as_table(recipe)
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if different := _differences(kept, json.loads(json.dumps(table))):
+            raise UsageError(
+                f"{run} was started with another recipe: {different}",
+                hint="choose another --out, or the recipe it was made with",
+            )
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def _differences(a: Any, b: Any, at: str = "") -> str:
+    if isinstance(a, dict) and isinstance(b, dict):
+        found = (_differences(a.get(k), b.get(k), f"{at}.{k}".lstrip(".")) for k in {**a, **b} if k not in FREE_KEYS)
+        return next((f for f in found if f), "")
+    return "" if a == b else f"{at} was {a!r}, now {b!r}"
+
+
+def _steps_done(run: Path) -> int:
+    from safetensors import safe_open
+
+    from trellis_cli.training.state import NAME
+
+    if not (run / NAME).exists():
+        return 0
+    try:
+        with safe_open(run / NAME, "pt") as f:
+            return int(f.metadata()["step"])
+    except Exception:  # a damaged checkpoint: the loop names it
+        return 0

@@ -1,0 +1,174 @@
+"""Contact sheets: several views of each asset of a mesh, latent or Gaussian file, so that results can be looked at."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trellis_cli.errors import FileError, UsageError
+from trellis_cli.geometry.cameras import Cameras, orbit
+from trellis_cli.geometry.packed import Packed
+from trellis_cli.io.gaussian_files import is_gaussian_file, read_gaussians
+from trellis_cli.io.inputs import require_file
+from trellis_cli.io.mesh_files import READABLE
+from trellis_cli.io.model_folders import open_model
+from trellis_cli.io.pictures import grid, on_background, save_picture
+from trellis_cli.io.stage_files import StageFile, open_stage
+from trellis_cli.renderers.gaussians import render
+from trellis_cli.renderers.mesh import render_mesh, render_views
+from trellis_cli.representations.gaussians import Gaussians
+from trellis_cli.representations.mesh import Mesh
+from trellis_cli.stages.decode import Decoder
+from trellis_cli.stages.sources import into_cube
+
+PITCH_DEG = 20.0
+MAX_ASSETS = 64  # of one sheet
+
+
+def sheet_cameras(num_views: int) -> Cameras:
+    """Evenly spread yaws from a view of the front, slightly from above."""
+    yaws = [math.radians(180 - 30 + 360 * i / num_views) for i in range(num_views)]
+    return orbit(yaws, [math.radians(PITCH_DEG)] * num_views, radius=2.0, fov=math.radians(40))
+
+
+def view(
+    inputs: Sequence[Path],
+    out: Path,
+    model: str,
+    *,
+    num_views: int = 4,
+    size: int = 256,
+    kind: str = "gaussians",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    overwrite: bool = False,
+) -> int:
+    """Write a PNG with one row an asset; returns how many. Latents are decoded to `kind` first.
+
+    Raises:
+        UsageError: an output that is no .png or exists, or an input of no kind that can be looked at.
+        FileError: an input that is broken.
+    """
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"-o {out}: a contact sheet is a .png", hint="for example -o sheet.png")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", hint="pass --overwrite to replace it")
+    cameras = sheet_cameras(num_views)
+    rows: list[np.ndarray] = []
+    for path in inputs:
+        for pictures in _rows(require_file(path), cameras, size, model, kind, device, dtype):
+            rows.extend(pictures)
+            if len(rows) >= MAX_ASSETS * num_views:
+                break
+    if not rows:
+        raise FileError("nothing to look at: the inputs hold no asset", hint="see `trellis inspect`")
+    save_picture(out, grid(rows, columns=num_views))
+    return len(rows) // num_views
+
+
+def _rows(
+    path: Path, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
+) -> Iterator[list[np.ndarray]]:
+    suffix = path.suffix.lower()
+    if suffix == ".splat" or (suffix == ".ply" and is_gaussian_file(path)):
+        yield gaussian_row(read_gaussians(path), cameras, size)
+    elif suffix in READABLE:
+        mesh, _ = into_cube(path)
+        yield _on_white(render_views(mesh, cameras, size=size).rgba)
+    elif suffix == ".h5":
+        with open_stage(path) as file:
+            yield from _stage_rows(file, cameras, size, model, kind, device, dtype)
+    else:
+        raise UsageError(
+            f"{path} cannot be viewed", hint=f"meshes ({', '.join(READABLE)}), .splat, and stage files (.h5) can"
+        )
+
+
+def _stage_rows(
+    file: StageFile, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
+) -> Iterator[list[np.ndarray]]:
+    if "slat" in file.groups:
+        group = file.group("slat")
+        decoder = Decoder(open_model(model), kind, device=device, dtype=dtype)
+        for i in range(len(group)):
+            a = group.asset(i)
+            latents = Packed(
+                torch.from_numpy(a["feats"]), torch.from_numpy(a["coords"]).int(), torch.tensor([0, len(a["coords"])])
+            )
+            if kind == "mesh":
+                yield mesh_row(decoder.mesh(latents), cameras, size)
+            else:
+                yield gaussian_row(decoder.gaussians(latents), cameras, size)
+    elif "gaussians" in file.groups:
+        group = file.group("gaussians")
+        for i in range(len(group)):
+            a = {
+                k: torch.from_numpy(v)
+                for k, v in group.asset(i).items()
+                if k in ("means", "quats", "scales", "opacities", "sh")
+            }
+            yield gaussian_row(Gaussians(**a), cameras, size)
+    elif "mesh" in file.groups:
+        group = file.group("mesh")
+        for i in range(len(group)):
+            a = group.asset(i)
+            yield mesh_row(Mesh(*(torch.from_numpy(a[k]) for k in ("vertices", "faces", "colours"))), cameras, size)
+    elif "views" in file.groups:
+        yield from _view_rows(file, len(cameras), size)
+    elif "voxels" in file.groups or "features" in file.groups:
+        yield from _voxel_rows(file, cameras, size)
+    else:
+        raise UsageError(
+            f"{file.path} holds {', '.join(file.groups)}: nothing to look at", hint="see `trellis inspect`"
+        )
+
+
+def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[list[np.ndarray]]:
+    from PIL import Image
+
+    from trellis_cli.data.views import decode_views
+
+    group = file.group("views")
+    for i in range(len(group)):
+        asset = group.asset(i)
+        num = int(asset["lengths"])
+        got = decode_views(asset, [round(k * (num - 1) / max(1, columns - 1)) for k in range(columns)])
+        pictures = on_background(got.rgb.permute(0, 2, 3, 1), got.alpha.permute(0, 2, 3, 1)).numpy()
+        yield [np.asarray(Image.fromarray((p * 255).astype(np.uint8)).resize((size, size))) for p in pictures]
+
+
+def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[list[np.ndarray]]:
+    """Active voxels as round Gaussians, coloured by where they stand."""
+    group = file.group("voxels" if "voxels" in file.groups else "features")
+    resolution = int(group.attrs["resolution"])
+    for i in range(len(group)):
+        coords = torch.from_numpy(group.asset(i)["coords"]).float()
+        means = (coords + 0.5) / resolution - 0.5
+        quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(means), 1)
+        colour = (means + 0.5 - 0.5) / 0.28209479
+        yield gaussian_row(
+            Gaussians(
+                means, quats, torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95), colour[:, None]
+            ),
+            cameras,
+            size,
+        )
+
+
+@torch.no_grad()
+def gaussian_row(gaussians: Gaussians, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of Gaussians on white."""
+    images, _ = render(gaussians, cameras, size=size, background=torch.ones(3))
+    return [(p.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy() for p in images]
+
+
+def mesh_row(mesh: Mesh, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of a vertex-coloured mesh on white."""
+    return _on_white(render_mesh(mesh, cameras, size=size).rgba)
+
+
+def _on_white(rgba: np.ndarray) -> list[np.ndarray]:
+    pixels = torch.from_numpy(np.ascontiguousarray(rgba)).float() / 255
+    return [(on_background(p[..., :3], p[..., 3:]) * 255 + 0.5).byte().numpy() for p in pixels]

@@ -1,0 +1,66 @@
+"""A run's checkpoint: one safetensors file with everything needed to go on bit for bit, written whole."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from trellis_cli.errors import FileError
+
+NAME = "checkpoint.safetensors"
+
+
+def save(
+    run: Path,
+    *,
+    step: int,
+    trained: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    extra: dict[str, Any],
+) -> None:
+    """Write RUN/checkpoint.safetensors aside, flush, rename."""
+    tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in trained.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
+    names = dict(zip((id(p) for g in optimizer.param_groups for p in g["params"]), range(10**9), strict=False))
+    for parameter, state in optimizer.state.items():
+        tensors |= {f"optimizer.{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
+    part = run / (NAME + ".part")
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    save_file(tensors, part, metadata={"step": str(step), "extra": json.dumps(extra)})
+    with part.open("rb") as f:
+        os.fsync(f.fileno())
+    os.replace(part, run / NAME)
+
+
+def load(
+    run: Path, *, trained: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, dict[str, Any]]:
+    """Put a checkpoint back; (0, {}) when there is none.
+
+    Raises:
+        FileError: the file is damaged or belongs to another network.
+    """
+    path = run / NAME
+    if not path.exists():
+        return 0, {}
+    try:
+        with safe_open(path, "pt") as f:
+            metadata = f.metadata()
+            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
+        for prefix, module in (("model.", trained), ("average.", average)):
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except Exception as error:  # safetensors and torch each raise their own for a damaged or foreign file
+        raise FileError(
+            f"{path} cannot be resumed from: {str(error).splitlines()[0]}",
+            hint="move it away to start anew, or use the recipe it was made with",
+        ) from error
+    for number, parameter in enumerate(p for g in optimizer.param_groups for p in g["params"]):
+        head = f"optimizer.{number}."
+        optimizer.state[parameter] = {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
+    return int(metadata["step"]), json.loads(metadata["extra"])
