@@ -3,12 +3,14 @@
 import sys
 from importlib import import_module
 
-import click
 import typer
 from typer.core import TyperGroup
 
 from trellis_cli import __version__, console
 from trellis_cli.errors import TrellisError
+
+# Typer brings its own click in newer releases and uses the library in older ones: take the one it stands on.
+click = import_module(typer.Context.__mro__[1].__module__.removesuffix(".core"))
 
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
@@ -20,7 +22,7 @@ COMMANDS = (
 class InOrder(TyperGroup):
     """Lists the commands as registered, not by the alphabet."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         return list(self.commands)
 
 
@@ -34,10 +36,11 @@ app = typer.Typer(
 )
 
 
-def _version(show: bool) -> None:
+def _version(show: bool) -> bool:
     if show:
         console.result(f"trellis {__version__}")
         raise typer.Exit
+    return show
 
 
 @app.callback()
@@ -66,7 +69,7 @@ def run(arguments: list[str] | None = None) -> None:
     except TrellisError as error:
         console.error(error.problem, error.hint)
         sys.exit(error.code)
-    except click.UsageError as error:
+    except click.exceptions.UsageError as error:
         path = error.ctx.command_path if error.ctx else "trellis"
         console.error(error.format_message(), f"see `{path} --help`")
         sys.exit(2)

@@ -12,7 +12,12 @@ from trellis_cli.io.schema import GROUPS
 from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids, write_stage
 
 PROVENANCE = Provenance("test", {"resolution": 16}, seed=3, inputs=[("b" * 64, "y.glb"), ("a" * 64, "x.glb")])
-ATTRS = {"voxels": {"resolution": 16}, "views": {"size": 8, "lighting": "white"}, "slat": {"resolution": 16}, "mesh": {}}
+ATTRS = {
+    "voxels": {"resolution": 16},
+    "views": {"size": 8, "lighting": "white"},
+    "slat": {"resolution": 16},
+    "mesh": {},
+}
 
 
 def _asset(group: str, number: int, n: int) -> Asset:
@@ -64,7 +69,10 @@ def test_views_of_an_asset_slice_its_own_pictures(tmp_path: Path) -> None:
         got = file.group("views").asset(1)
         offsets = raw["views/image_offsets"][:]
         assert len(offsets) == 6 and (np.diff(offsets) > 0).all()
-        np.testing.assert_array_equal(raw["views/images"][offsets[3] : offsets[4]], wanted["images"][: got["image_offsets"][2]][got["image_offsets"][1] :])
+        np.testing.assert_array_equal(
+            raw["views/images"][offsets[3] : offsets[4]],
+            wanted["images"][: got["image_offsets"][2]][got["image_offsets"][1] :],
+        )
     assert got["image_offsets"][0] == 0 and got["image_offsets"][-1] == len(got["images"])
 
 

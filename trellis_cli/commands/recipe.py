@@ -23,6 +23,6 @@ def list_(json: o.Json = False) -> None:
 def show(name: Annotated[str, typer.Argument(help="A shipped recipe, or a path.", show_default=False)]) -> None:
     """Print a recipe, ready to be saved and changed.
 
-    Example:  trellis recipe show mini/structure-flow
+    Example:  trellis recipe show mini-cpu/structure-flow
     """
     console.result(recipes.find(name).read_text(encoding="utf-8").rstrip())

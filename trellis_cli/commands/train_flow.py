@@ -31,7 +31,7 @@ def train_flow(
 
     The same command again goes on where the run stopped. Weights lie in OUT/ckpts.
 
-    Example:  trellis train-flow mini/structure-flow --data data/mini --out runs/structure-flow
+    Example:  trellis train-flow mini-cpu/structure-flow --data data/mini --out runs/structure-flow
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         if dry_run:

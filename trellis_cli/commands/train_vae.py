@@ -27,7 +27,7 @@ def train_vae(
 
     The same command again goes on where the run stopped. Weights lie in OUT/ckpts.
 
-    Example:  trellis train-vae mini/structure-vae --data data/mini --out runs/structure-vae
+    Example:  trellis train-vae mini-cpu/structure-vae --data data/mini --out runs/structure-vae
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         if dry_run:

@@ -80,7 +80,7 @@ def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
     for axis, name in spec.packed.items():
         if name in h5 and (total := int(h5[name][:].sum())) != sizes.get(axis, total):
             raise SchemaError(f"{path}: /{spec.name}/{name} add up to {total}, but there are {sizes[axis]}", hint=again)
-    resolution = h5.attrs.get("resolution")
+    resolution = int(h5.attrs["resolution"]) if "resolution" in spec.attrs else None
     for name, field in spec.fields.items():
         if name in h5:
             _check_values(h5[name], field, f"{path}: /{spec.name}/{name}", resolution if name == "coords" else None)
@@ -105,7 +105,7 @@ def _check_faces(h5: h5py.Group, path: Path, again: str) -> None:
 
 def _check_values(data: h5py.Dataset, field: Field, where: str, resolution: int | None) -> None:
     low, high = field.bounds or (-np.inf, np.inf)
-    high = min(high, int(resolution) - 1) if resolution is not None else high
+    high = min(high, resolution - 1) if resolution is not None else high
     floats = data.dtype.kind == "f"
     if not floats and field.bounds is None:
         return

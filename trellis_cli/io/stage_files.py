@@ -16,7 +16,7 @@ from trellis_cli.errors import FileError, SchemaError, TrellisError
 from trellis_cli.io.checks import check_group, check_layout
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
-Asset = dict[str, np.ndarray]
+Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from trellis_cli import recipes
 from trellis_cli.data.index import DataFolder
 from trellis_cli.errors import RecipeError
 
-STAGES = ("structure-vae", "slat-vae")
+STAGES = ("structure-vae", "slat-vae", "mesh-decoder")
 
 
 def train_vae(

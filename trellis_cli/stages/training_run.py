@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from torch import nn
 
@@ -35,12 +35,16 @@ class NetworkRecipe:
             ) from error
 
 
+@runtime_checkable
+@runtime_checkable
 class TrainableTask(Task, Protocol):
     """A task whose module holds networks to be saved, by their key in a model folder."""
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]: ...
 
 
+@runtime_checkable
+@runtime_checkable
 class RunRecipe(Protocol):
     stage: str
     seed: int
@@ -48,7 +52,7 @@ class RunRecipe(Protocol):
     loop: LoopRecipe
 
 
-R = TypeVar("R", bound=RunRecipe)
+R = TypeVar("R")  # a RunRecipe; not bound to it, as a protocol with data cannot be checked by issubclass
 
 
 def run_training(
@@ -68,9 +72,10 @@ def run_training(
         UsageError: the folder holds another recipe's run.
         TrellisError: the run is finished.
     """
-    recipe = recipes.load(cls, recipe_name, overrides)
+    loaded = recipes.load(cls, recipe_name, overrides)
+    recipe = cast(RunRecipe, loaded)
     _keep_recipe(recipe, run)
-    task = make_task(recipe)
+    task = make_task(loaded)
     if _steps_done(run) >= recipe.optimizer.steps:
         save_all(task, task.module, run)
         raise TrellisError(

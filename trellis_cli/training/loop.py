@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from trellis_cli.training.ema import Ema
 from trellis_cli.training.optim import AdaptiveClip, OptimizerRecipe, make_optimizer
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is trained: a module, its batches and their loss."""
 

@@ -1,0 +1,170 @@
+"""Train the mesh decoder on the latents of a frozen encoder, through rendered views (paper, equations 8 to 12)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trellis_cli.data.index import DataFolder, draw
+from trellis_cli.data.views import Views, decode_views
+from trellis_cli.errors import FileError
+from trellis_cli.geometry.packed import Packed, pack
+from trellis_cli.metrics.image import ssim
+from trellis_cli.metrics.lpips import load_lpips
+from trellis_cli.networks.heads import CubeFields, MeshDecoder
+from trellis_cli.renderers.mesh import render_differentiable
+from trellis_cli.stages.training_run import NetworkRecipe
+from trellis_cli.training import mesh_losses
+from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.optim import OptimizerRecipe
+from trellis_ops.isosurface import Isosurface, isosurface
+
+
+@dataclass(frozen=True, slots=True)
+class MeshLoss:
+    """Weights. `signed_distance` compares the sdf with one fused from the depth views; ours, to start from."""
+
+    image: float = 1.0
+    regular: float = 1.0
+    signed_distance: float = 0.0
+    lpips: str = "alex"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshDecoderRecipe:
+    stage: str
+    decoder: NetworkRecipe
+    optimizer: OptimizerRecipe
+    seed: int = 0
+    num_views: int = 1  # pictures an asset and step
+    max_voxels: int = 32768
+    loss: MeshLoss = field(default_factory=MeshLoss)
+    loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+
+class MeshDecoderTask:
+    """Latents in, meshes out, compared with depth, normals and colours of random views; /views with both is needed."""
+
+    def __init__(self, recipe: MeshDecoderRecipe, data: DataFolder, *, device: str = "cpu") -> None:
+        self.recipe, self.data = recipe, data
+        decoder = recipe.decoder.build()
+        assert isinstance(decoder, MeshDecoder)
+        self.fine_resolution = decoder.fine_resolution
+        self.module: nn.Module = decoder.compute_in(torso_dtype(recipe.optimizer.precision, device))
+        self.train_ids, self.test_ids = (self._fitting(data.ids("slat", "views", split=s)) for s in ("train", "test"))
+        if not self.train_ids:
+            hint = "render with --depth --normal, and encode, the objects of its manifest"
+            raise FileError(f"{data.folder} has no asset of the train split with /slat and /views", hint=hint)
+        self.lpips = load_lpips(recipe.loss.lpips)
+        self.size = int(data.attr("views", "size"))
+
+    def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
+        return {"slat_decoder_mesh": (self.recipe.decoder, module)}
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, list[tuple[Views, list[int]]]]:
+        """Latents, and for each asset all its views with the numbers of those to be drawn."""
+        ids = draw(self.train_ids, size, generator)
+        views = []
+        for id_ in ids:
+            asset = self.data.asset("views", id_)
+            if "depth" not in asset or "normal" not in asset:
+                hint = "render it with --depth --normal"
+                raise FileError(f"asset {id_[:12]} has views without depth or normals", hint=hint)
+            picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
+            views.append((decode_views(asset), picks.tolist()))
+        return self.latents(ids), views
+
+    def latents(self, ids: list[str]) -> Packed:
+        assets = [self.data.asset("slat", i) for i in ids]
+        return pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"])) for a in assets])
+
+    def loss(
+        self, module: nn.Module, batch: tuple[Packed, list[tuple[Views, list[int]]]], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        latents, views = batch
+        device = next(module.parameters()).device
+        all_terms = [
+            self._asset_loss(fields, v, picks)
+            for fields, (v, picks) in zip(module(latents.to(device)), views, strict=True)
+        ]
+        return {k: torch.stack([terms[k] for terms in all_terms]).mean() for k in all_terms[0]}
+
+    def _asset_loss(self, fields: CubeFields, views: Views, picks: list[int]) -> dict[str, Tensor]:
+        weights = self.recipe.loss
+        surface = isosurface(
+            fields.coords, fields.sdf, fields.deform, fields.weights, fields.attributes,
+            resolution=self.fine_resolution, training=True,
+        )  # fmt: skip
+        assert surface.deviation is not None and surface.consistency is not None
+        regular = mesh_losses.regularisation(
+            deviation=surface.deviation, consistency=surface.consistency, weights=fields.weights
+        )
+        total = weights.regular * regular["regularisation"]
+        terms = {"regular": regular["regularisation"].detach()}
+        if len(surface.faces):
+            image = self._image_loss(surface, views, picks)
+            total, terms["image"] = total + weights.image * image, image.detach()
+        else:
+            terms["image"] = total.new_zeros(())
+        if weights.signed_distance:
+            distance = self._distance_loss(surface, views)
+            total, terms["distance"] = total + weights.signed_distance * distance, distance.detach()
+        return {"loss": total} | terms
+
+    def _image_loss(self, surface: Isosurface, views: Views, picks: list[int]) -> Tensor:
+        """L_geo + 0.1 L_color over the drawn views."""
+        assert views.depth is not None and views.normal is not None
+        cameras = views.cameras
+        drawn = [
+            render_differentiable(
+                surface.vertices,
+                surface.faces,
+                surface.attributes,
+                cameras.extrinsics[i],
+                cameras.intrinsics[i],
+                self.size,
+            )
+            for i in picks
+        ]
+        attributes = torch.stack([d.attributes for d in drawn]).permute(0, 3, 1, 2)
+        got = mesh_losses.MeshViews(
+            mask=torch.stack([d.mask for d in drawn]),
+            depth=torch.stack([d.depth for d in drawn]),
+            normals=torch.stack([d.normals for d in drawn]).permute(0, 3, 1, 2),
+            colours=attributes[:, :3],
+            predicted_normals=attributes[:, 3:6] * 2 - 1,
+        )
+        normals = views.normal[picks].permute(0, 3, 1, 2)
+        mask = views.alpha[picks, 0]
+        want = mesh_losses.MeshViews(mask, views.depth[picks], normals, views.rgb[picks] * mask[:, None], normals)
+        geometry = mesh_losses.geometry(got, want, resolution=self.fine_resolution, ssim=ssim, lpips=self.lpips)
+        colour = mesh_losses.colour(got, want, ssim=ssim, lpips=self.lpips)
+        return geometry["geometry"] + mesh_losses.COLOUR_WEIGHT * colour["appearance"]
+
+    def _distance_loss(self, surface: Isosurface, views: Views) -> Tensor:
+        """The grid's sdf against the distance fused from all depth views, in squared truncations."""
+        assert views.depth is not None and surface.grid_positions is not None and surface.grid_sdf is not None
+        truncation = mesh_losses.TRUNCATION / self.fine_resolution
+        target, valid = mesh_losses.tsdf_from_depth(
+            surface.grid_positions.detach(), views.depth, views.alpha[:, 0], views.cameras.extrinsics,
+            views.cameras.intrinsics, truncation,
+        )  # fmt: skip
+        error = mesh_losses.signed_distance(surface.grid_sdf, target, valid, truncation=truncation)
+        return error / truncation**2
+
+    @torch.no_grad()
+    def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """The loss at fixed views of up to eight assets of each split."""
+        scores = {}
+        for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
+            losses = []
+            for id_ in ids[:: max(1, len(ids) // 8)][:8]:
+                batch = self.latents([id_]), [(decode_views(self.data.asset("views", id_)), [0])]
+                losses.append(float(self.loss(module, batch, torch.Generator())["loss"]))
+            if losses:
+                scores[f"loss_{name}"] = sum(losses) / len(losses)
+        return scores
+
+    def _fitting(self, ids: list[str]) -> list[str]:
+        return [i for i in ids if 0 < int(self.data.asset("slat", i)["lengths"]) <= self.recipe.max_voxels]
