@@ -154,7 +154,7 @@ def test_prompts_that_say_nothing(trellis: Trellis, tmp_path: Path) -> None:
 def test_recipes_are_read_strictly(trellis: Trellis, tmp_path: Path) -> None:
     command = ("train-vae", "mini-cpu/structure-vae", "--data", tmp_path, "--out", tmp_path / "run")
     (tmp_path / "manifest.jsonl").write_text("")
-    _refused(trellis(*command, "--set", "optimizer.stepz=3"), 2, "stepz")
+    _refused(trellis(*command, "--set", "stepz=3"), 2, "no such key 'stepz'")
     _refused(trellis("recipe", "show", "no-such"), 2, "no-such")
     listed = trellis("recipe", "list")
     assert listed.code == 0 and "mini-cpu/structure-vae" in listed.out.split()

@@ -36,7 +36,6 @@ class NetworkRecipe:
 
 
 @runtime_checkable
-@runtime_checkable
 class TrainableTask(Task, Protocol):
     """A task whose module holds networks to be saved, by their key in a model folder."""
 
@@ -44,12 +43,18 @@ class TrainableTask(Task, Protocol):
 
 
 @runtime_checkable
-@runtime_checkable
 class RunRecipe(Protocol):
-    stage: str
-    seed: int
-    optimizer: OptimizerRecipe
-    loop: LoopRecipe
+    @property
+    def stage(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def optimizer(self) -> OptimizerRecipe: ...
+
+    @property
+    def loop(self) -> LoopRecipe: ...
 
 
 R = TypeVar("R")  # a RunRecipe; not bound to it, as a protocol with data cannot be checked by issubclass
