@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 from torch import nn
 
 from trellis_cli import recipes
-from trellis_cli.errors import RecipeError, TrellisError, UsageError
+from trellis_cli.errors import RecipeError, UsageError
 from trellis_cli.io.model_folders import save_network
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
@@ -72,20 +72,16 @@ def run_training(
 ) -> dict[str, Any]:
     """Train a recipe in the folder `run`, or go on with it; leaves RUN/ckpts with averaged weights.
 
+    A finished run trains no further; its weights are written once more, from its checkpoint.
+
     Raises:
         RecipeError: the recipe is not what it should be.
         UsageError: the folder holds another recipe's run.
-        TrellisError: the run is finished.
     """
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _keep_recipe(recipe, run)
     task = make_task(loaded)
-    if _steps_done(run) >= recipe.optimizer.steps:
-        save_all(task, task.module, run)
-        raise TrellisError(
-            f"{run} has already reached step {_steps_done(run)}", hint="raise it with --set optimizer.steps=N to go on"
-        )
     done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
     save_all(task, task.module, run)
     return {"run": str(run), "finished": done}
@@ -115,17 +111,3 @@ def _differences(a: Any, b: Any, at: str = "") -> str:
         found = (_differences(a.get(k), b.get(k), f"{at}.{k}".lstrip(".")) for k in {**a, **b} if k not in FREE_KEYS)
         return next((f for f in found if f), "")
     return "" if a == b else f"{at} was {a!r}, now {b!r}"
-
-
-def _steps_done(run: Path) -> int:
-    from safetensors import safe_open
-
-    from trellis_cli.training.state import NAME
-
-    if not (run / NAME).exists():
-        return 0
-    try:
-        with safe_open(run / NAME, "pt") as f:
-            return int(f.metadata()["step"])
-    except Exception:  # a damaged checkpoint: the loop names it
-        return 0
