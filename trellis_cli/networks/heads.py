@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trellis_cli.geometry.cameras import radical_inverse
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.networks.blocks import init_linear_layers, zero
 from trellis_cli.networks.norms import SampleGroupNorm, final_norm
@@ -30,15 +31,6 @@ def gaussian_perturbation(num_gaussians: int, voxel_size: float) -> Float[Tensor
         raise ValueError(f"voxel_size must be above 1, got {voxel_size}")
     points = [(j / num_gaussians, radical_inverse(j, 2), radical_inverse(j, 3)) for j in range(num_gaussians)]
     return torch.atanh((torch.tensor(points) * 2 - 1) / voxel_size)
-
-
-def radical_inverse(number: int, base: int) -> float:
-    """The digits of `number` mirrored at the point: 6 = 110 in base 2 gives 0.011 = 0.375."""
-    value, place = 0.0, 1.0 / base
-    while number:
-        number, digit = divmod(number, base)
-        value, place = value + digit * place, place / base
-    return value
 
 
 class GaussianDecoder(SlatTransformer):

@@ -1,0 +1,217 @@
+"""What mini is worth: its contact sheets, its nearest training objects, its reconstructions. Figures go to stdout as
+Markdown tables, pictures to --out.
+
+    python recipes/mini/report.py sheets WORK/mini --out docs/mini
+    python recipes/mini/report.py nearest WORK/mini WORK/data
+    python recipes/mini/report.py reconstruction WORK/mini WORK/data --num 24
+
+Reconstruction is measured on SweetHome3D, train and held out: PSNR and LPIPS (AlexNet) of Gaussians at four views of
+256 pixels (yaw 45, 135, 225, 315, pitch 20 degrees, radius 2, 40 degrees) on black, none of them a view that features
+were taken from; chamfer distance and F-score (radius 0.05) of meshes on 100,000 points of 100 depth views. The row
+"voxels" is the ground truth against its own active voxels, drawn as cubes in the mean colour that the views show there.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trellis_cli import console
+from trellis_cli.data.index import read_manifest
+from trellis_cli.geometry.cameras import hammersley_cameras, orbit
+from trellis_cli.geometry.packed import Packed
+from trellis_cli.io.model_folders import ModelFolder, open_model
+from trellis_cli.io.stage_files import open_stage
+from trellis_cli.metrics.geometry import chamfer_distance, choose_points, f_score, points_from_depth
+from trellis_cli.metrics.image import psnr
+from trellis_cli.metrics.lpips import load_lpips
+from trellis_cli.networks.image_encoders import load_image_encoder
+from trellis_cli.renderers.gaussians import render
+from trellis_cli.renderers.mesh import render_mesh, render_views, textured
+from trellis_cli.representations.mesh import Mesh, TexturedMesh
+from trellis_cli.stages.decode import Decoder
+from trellis_cli.stages.encode import slat_latent
+from trellis_cli.stages.featurize import features
+from trellis_cli.stages.render import render as render_stage
+from trellis_cli.stages.sample import sample
+from trellis_cli.stages.sources import into_cube
+from trellis_cli.stages.view import view
+from trellis_cli.stages.voxelize import voxelize_file
+from trellis_cli.training.loop import torso_dtype
+
+PROMPTS = (
+    "log cabin", "a red wooden chair", "round table", "sofa", "bed", "blue car", "pine tree", "table lamp",
+    "house with a thatched roof", "bookshelf", "stone tower", "ship",
+)  # fmt: skip
+SIZE = 256
+CAMERAS = orbit([math.radians(a) for a in (45, 135, 225, 315)], [math.radians(20)] * 4)
+AROUND = hammersley_cameras(100)
+DTYPE = torso_dtype("auto", "cpu")
+
+
+def sheets(model: ModelFolder, out: Path) -> None:
+    """One file a prompt with its latents, seed 0, and of it a sheet of Gaussians and one of the mesh."""
+    for prompt in PROMPTS:
+        stem = out / prompt.replace(" ", "-")
+        latents = stem.with_suffix(".slat.h5")
+        sample([prompt], latents, model, seed=0, dtype=DTYPE, overwrite=True)
+        for kind in ("gaussians", "mesh"):
+            picture = stem.with_name(f"{stem.name}.{kind}.png")
+            view([latents], picture, str(model.path), num_views=4, size=192, kind=kind, dtype=DTYPE, overwrite=True)
+
+
+def nearest(model: ModelFolder, data: Path, out: Path) -> None:
+    """For each prompt's structure (as `sheets` left it): the training object with the highest IoU of active voxels,
+    and the IoU of the highest-scoring object of another name."""
+    rows = read_manifest(data / "manifest.jsonl")
+    grids: dict[str, np.ndarray] = {}
+    with open_stage(data / "voxels.h5") as file:
+        group = file.group("voxels")
+        resolution = int(group.attrs["resolution"])
+        for index, id_ in enumerate(group.ids):
+            if rows[id_]["split"] == "train":
+                grids[id_] = _flat(group.asset(index)["coords"], resolution)
+    packed = {id_: np.packbits(g) for id_, g in grids.items()}
+    ids, bits = list(packed), np.stack(list(packed.values()))
+    console.result("| prompt | nearest training object | source | IoU |\n|---|---|---|---|")
+    for prompt in PROMPTS:
+        with open_stage(out / f"{prompt.replace(' ', '-')}.slat.h5") as file:
+            coords = file.group("slat").asset(0)["coords"].astype(np.int64)
+        best: tuple[float, str] = (0.0, "")
+        for flipped in (False, True):
+            own = coords.copy()
+            if flipped:
+                own[:, 0] = resolution - 1 - own[:, 0]
+            mine = np.packbits(_flat(own, resolution))
+            both = np.bitwise_count(bits & mine).sum(1)
+            either = np.bitwise_count(bits | mine).sum(1)
+            iou = both / np.maximum(either, 1)
+            best = max(best, (float(iou.max()), ids[int(iou.argmax())]))
+        row = rows[best[1]]
+        console.result(f"| {prompt} | {max(row['captions'], key=len)} | {row['source']} | {best[0]:.2f} |")
+
+
+def _flat(coords: np.ndarray, resolution: int) -> np.ndarray:
+    grid = np.zeros((resolution,) * 3, bool)
+    grid[tuple(coords.astype(np.int64).T)] = True
+    return grid.ravel()
+
+
+class Truth:
+    """One object: its pictures at CAMERAS, its points, its voxels and features."""
+
+    def __init__(self, path: Path, scratch: Path, resolution: int, encoder: Any) -> None:
+        self.mesh, _ = into_cube(path)
+        rgba = torch.from_numpy(render_views(self.mesh, CAMERAS, size=SIZE).rgba).float() / 255
+        self.pictures = (rgba[..., :3] * rgba[..., 3:]).permute(0, 3, 1, 2)
+        self.points = _points(self.mesh)
+        self.coords = torch.from_numpy(voxelize_file(path, "0" * 64, resolution=resolution)["coords"])
+        views = scratch / f"{path.stem}.views.h5"
+        if not views.exists():
+            render_stage([path], views, num_views=24, size=128)
+        with open_stage(views) as file:
+            self.feats = features(encoder, self.coords.int(), file.group("views").asset(0), resolution)
+
+
+def _points(mesh: TexturedMesh) -> Tensor:
+    depth = render_views(mesh, AROUND, size=128, supersample=1, depth=True).depth
+    points = points_from_depth(torch.from_numpy(depth).double(), AROUND.extrinsics, AROUND.intrinsics)
+    return choose_points(points, 100_000, torch.Generator().manual_seed(0))
+
+
+def cubes(coords: Tensor, colours: Tensor, resolution: int) -> Mesh:
+    """Active voxels as cubes, each of one colour."""
+    corner = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = torch.tensor([f for a, b, c, d in quads for f in ((a, b, c), (a, c, d))])
+    vertices = (coords[:, None].float() + corner) / resolution - 0.5
+    all_faces = faces[None] + 8 * torch.arange(len(coords))[:, None, None]
+    return Mesh(vertices.reshape(-1, 3), all_faces.reshape(-1, 3), colours.repeat_interleave(8, 0).clamp(0, 1))
+
+
+Scores = dict[str, float]
+
+
+def picture_scores(got: Tensor, want: Tensor, lpips: Callable[[Tensor, Tensor], Tensor]) -> Scores:
+    """Means over the views."""
+    got = got.clamp(0, 1)
+    return {"psnr": float(psnr(got, want).mean()), "lpips": float(lpips(got, want).mean())}
+
+
+def mesh_scores(mesh: Mesh, truth: Truth) -> Scores:
+    points = _points(textured(mesh))
+    return {"cd": chamfer_distance(points, truth.points), "f": f_score(points, truth.points)}
+
+
+def voxel_scores(truth: Truth, lpips: Any, resolution: int) -> Scores:
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    solid = cubes(truth.coords, truth.feats[:, :3] * std + mean, resolution)
+    rgba = torch.from_numpy(render_mesh(solid, CAMERAS, size=SIZE).rgba).float() / 255
+    pictures = (rgba[..., :3] * rgba[..., 3:]).permute(0, 3, 1, 2)
+    return picture_scores(pictures, truth.pictures, lpips) | mesh_scores(solid, truth)
+
+
+@torch.no_grad()
+def model_scores(truth: Truth, encoder: Any, decoders: dict[str, Decoder], lpips: Any) -> Scores:
+    latent = slat_latent(encoder, truth.coords, truth.feats.half().float())
+    packed = Packed(latent, truth.coords.int(), torch.tensor([0, len(latent)]))
+    gaussians = decoders["gaussians"].gaussians(packed)
+    images, _ = render(gaussians, CAMERAS, size=SIZE)
+    scores = picture_scores(images.permute(0, 3, 1, 2), truth.pictures, lpips)
+    return scores | mesh_scores(decoders["mesh"].mesh(packed), truth)
+
+
+def reconstruction(model: ModelFolder, data: Path, num: int, scratch: Path, ids: list[str]) -> None:
+    rows = read_manifest(data / "manifest.jsonl")
+    encoder = model.load("slat_encoder", dtype=DTYPE)
+    decoders = {kind: Decoder(model, kind, dtype=DTYPE) for kind in ("gaussians", "mesh")}
+    images, lpips = load_image_encoder(), load_lpips()
+    resolution = int(encoder.resolution)  # type: ignore[arg-type]
+    scratch.mkdir(parents=True, exist_ok=True)
+    console.result("| objects | row | PSNR | LPIPS | CD | F-score |\n|---|---|---|---|---|---|")
+    chosen = {
+        split: sorted(i for i, r in rows.items() if r["source"] == "sweethome3d" and r["split"] == split)
+        for split in ("train", "test")
+    }
+    sets = {"given": ids} if ids else {k: v[:: max(1, len(v) // num)][:num] for k, v in chosen.items()}
+    for name, members in sets.items():
+        truths = [Truth(data / "objects" / f"{i}.glb", scratch, resolution, images) for i in members]
+        for row, measure in (
+            ("voxels", lambda t: voxel_scores(t, lpips, resolution)),
+            ("model", lambda t: model_scores(t, encoder, decoders, lpips)),
+        ):
+            _print_row(f"{len(truths)} {name}", row, [measure(t) for t in truths])
+
+
+def _print_row(objects: str, row: str, scores: list[Scores]) -> None:
+    mean = {k: float(np.mean([s[k] for s in scores])) for k in scores[0]}
+    cells = f"{mean['psnr']:.2f} | {mean['lpips']:.3f} | {mean['cd']:.4f} | {mean['f']:.3f}"
+    console.result(f"| {objects} | {row} | {cells} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("sheets", "nearest", "reconstruction"))
+    parser.add_argument("model", help="a model folder, or mini")
+    parser.add_argument("data", type=Path, nargs="?", help="the data folder: objects, manifest.jsonl, voxels.h5")
+    parser.add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets lie")
+    parser.add_argument("--num", type=int, default=24, help="objects a split")
+    parser.add_argument("--ids", nargs="*", default=[], help="these objects instead")
+    parser.add_argument("--scratch", type=Path, default=Path("scratch"), help="views are kept here")
+    args = parser.parse_args()
+    model = open_model(args.model)
+    if args.what == "sheets":
+        sheets(model, args.out)
+    elif args.what == "nearest":
+        nearest(model, args.data, args.out)
+    else:
+        reconstruction(model, args.data, args.num, args.scratch, args.ids)
+
+
+if __name__ == "__main__":
+    main()
