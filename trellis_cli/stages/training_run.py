@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
+import torch
 from torch import nn
 
 from trellis_cli import recipes
@@ -81,6 +82,7 @@ def run_training(
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _keep_recipe(recipe, run)
+    torch.manual_seed(recipe.seed)  # the networks' first weights
     task = make_task(loaded)
     done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
     save_all(task, task.module, run)
