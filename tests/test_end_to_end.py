@@ -1,0 +1,249 @@
+"""A few toys through every stage, by the commands a user types: data to training to words to files.
+
+The networks are tiny and hardly trained, so nothing here says how good a result looks; it says that each stage takes
+what the one before it wrote, that ids travel along, and that the same work again is either skipped or the same bytes.
+"""
+
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trellis_cli.data.index import read_manifest
+from trellis_cli.io.gaussian_files import read_gaussians
+from trellis_cli.io.mesh_files import read_mesh
+from trellis_cli.io.model_folders import SHIPPED
+from trellis_cli.io.stage_files import open_stage
+from trellis_cli.main import run
+
+NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
+GAUSSIANS = (
+    "{num_gaussians = 2, voxel_size = 1.5, perturb_offset = true, '2d_filter_kernel_size' = 0.1,"
+    " '3d_filter_kernel_size' = 9e-4, scaling_bias = 8e-3, opacity_bias = 0.1, scaling_activation = 'softplus',"
+    " lr = {_xyz = 1.0, _features_dc = 1.0, _opacity = 1.0, _scaling = 1.0, _rotation = 0.1}}"
+)
+TRUNK = f"resolution = {GRID}, model_channels = 32, latent_channels = 4, num_blocks = 1, num_heads = 2, window_size = 4"
+FLOW = (
+    "model_channels = 32, cond_channels = 384, pooled_channels = 384, num_blocks = 1, num_heads = 2,"
+    " patch_size = 2, share_mod = true, qk_rms_norm = true"
+)
+# Changes to the shipped recipes: the same keys, tiny values. float32, so that every processor does the same.
+RECIPES = {
+    "structure-vae": (
+        "encoder.args={in_channels = 1, latent_channels = 4, num_res_blocks = 1, channels = [8, 16, 16]}",
+        "decoder.args={out_channels = 1, latent_channels = 4, num_res_blocks = 1, channels = [16, 16, 8]}",
+        "loss.bce=0.0", "optimizer.steps=20", "optimizer.batch=4", "optimizer.learning_rate=3e-3",
+    ),
+    "slat-vae": (
+        f"encoder.args={{in_channels = 131, {TRUNK}}}",
+        f"decoder.args={{{TRUNK}, representation_config = {GAUSSIANS}}}",
+        "optimizer.steps=2", "optimizer.batch=2", "num_views=1",
+    ),
+    "mesh-decoder": (
+        f"decoder.args={{{TRUNK}, num_norm_groups = 4, representation_config = {{use_color = true}}}}",
+        "optimizer.steps=3", "optimizer.batch=1", "num_views=1",
+    ),
+    "structure-flow": (
+        f"network.args={{resolution = 4, in_channels = 4, out_channels = 4, {FLOW}}}",
+        "optimizer.steps=3", "optimizer.batch=4",
+    ),
+    "slat-flow": (
+        f"network.args={{resolution = {GRID}, in_channels = 4, out_channels = 4, io = 'packed', {FLOW}}}",
+        "optimizer.steps=3", "optimizer.batch=2",
+    ),
+}  # fmt: skip
+
+PROMPTS = ("log cabin", "round table")
+
+
+def trellis(*arguments: object, code: int = 0) -> str:
+    """What the command prints to stdout; it must end with `code`."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
+        run([str(a) for a in arguments])
+    assert (caught.value.code or 0) == code, err.getvalue()
+    return out.getvalue()
+
+
+def done_once(out: Path, *arguments: object) -> Path:
+    """Run a command that writes `out`; run again, it must find all done and touch nothing."""
+    assert "done already" not in trellis(*arguments, "-o", out)
+    before = {p: p.read_bytes() for p in _files(out)}
+    assert before and "done already" in trellis(*arguments, "-o", out)
+    assert {p: p.read_bytes() for p in _files(out)} == before
+    return out
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+@dataclass
+class World:
+    """Where everything lies once the whole chain has run."""
+
+    data: Path
+    runs: Path
+    autoencoder: Path
+    model: Path
+
+    def train(self, command: str, recipe: str, run: Path | None = None) -> Path:
+        changes = (*RECIPES[recipe], "optimizer.precision='float32'", "optimizer.warmup=0", "loop.evaluate_every=100")
+        sets = [word for change in changes for word in ("--set", change)]
+        run = run or self.runs / recipe
+        said = trellis(
+            command, f"mini-cpu/{recipe}", "--data", self.data, "--out", run, "--device", "cpu", "--quiet", *sets
+        )
+        assert "finished" in said
+        return run
+
+    def sample(self, out: Path, *options: object) -> Path:
+        words = [word for prompt in PROMPTS for word in ("--text", prompt)]
+        trellis("sample", *words, "--model", self.model, "--steps", 2, *FIXED, "-o", out, *options)
+        return out
+
+
+FIXED = ("--device", "cpu", "--dtype", "float32")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    home = tmp_path_factory.mktemp("end-to-end")
+    w = World(home / "data", home / "runs", home / "autoencoder", home / "model")
+    trellis("data", "export", "toybox", "-o", w.data, "--num", NUM)
+    meshes, files = w.data / "objects", {n: w.data / f"{n}.h5" for n in ("voxels", "views", "features", "latents")}
+    done_once(files["voxels"], "voxelize", meshes, "--resolution", GRID)
+    pictures = ("--num-views", VIEWS, "--size", SIZE, "--supersample", 1, "--depth", "--normal")
+    done_once(files["views"], "render", meshes, *pictures)
+    done_once(files["features"], "featurize", files["voxels"], files["views"], "--device", "cpu")
+    vaes = [w.train("train-vae", recipe) for recipe in ("structure-vae", "slat-vae")]
+    trellis("models", "pack", *vaes, "-o", w.autoencoder)
+    done_once(files["latents"], "encode", files["features"], "--model", w.autoencoder, *FIXED)
+    mesh_decoder = w.train("train-vae", "mesh-decoder")
+    flows = [w.train("train-flow", recipe) for recipe in ("structure-flow", "slat-flow")]
+    text_encoder = SHIPPED / "mini" / "ckpts"
+    trellis("models", "pack", *vaes, mesh_decoder, *flows, text_encoder, "-o", w.model, "--store", "int8")
+    return w
+
+
+def test_every_stage_holds_every_object(world: World) -> None:
+    manifest = read_manifest(world.data / "manifest.jsonl")
+    assert len(manifest) == NUM and all(row["captions"] for row in manifest.values())
+    paths = sorted(world.data.glob("*.h5"))
+    reports = json.loads(trellis("inspect", *paths, "--json"))
+    groups = {name: group for report in reports for name, group in report["groups"].items()}
+    assert sorted(groups) == ["features", "slat", "structure", "views", "voxels"]
+    for group in groups.values():
+        assert group["ids"] == sorted(manifest)
+    shapes = {(g, d): of["shape"] for g, group in groups.items() for d, of in group["datasets"].items()}
+    num_voxels = shapes["voxels", "coords"][0]
+    assert shapes["features", "feats"] == [num_voxels, 131] and shapes["slat", "feats"] == [num_voxels, 4]
+    assert shapes["structure", "latent"] == [NUM, 4, 4, 4, 4]
+    assert shapes["views", "depth"] == [NUM * VIEWS, SIZE, SIZE]
+    encoded = next(r for r in reports if "slat" in r["groups"])
+    model = json.loads(trellis("models", "info", world.autoencoder, "--json"))
+    assert encoded["made_by"]["model"] == {"id": "autoencoder", "digest": model["digest"]}
+
+
+def test_voxels_travel_unchanged_to_the_latents(world: World) -> None:
+    with open_stage(world.data / "voxels.h5") as voxels, open_stage(world.data / "latents.h5") as latents:
+        for index in range(NUM):
+            coords = voxels.group("voxels").asset(index)["coords"]
+            np.testing.assert_array_equal(coords, latents.group("slat").asset(index)["coords"])
+
+
+def test_shards_together_are_the_whole(world: World, tmp_path: Path) -> None:
+    """One object of four lands in each of more shards than there are objects, so some shards are empty."""
+    stages = {
+        "voxels": ("voxelize", world.data / "objects", "--resolution", GRID),
+        "views": ("render", world.data / "objects", "--num-views", 1, "--size", 16),
+        "features": ("featurize", world.data / "voxels.h5", world.data / "views.h5", "--device", "cpu"),
+        "slat": ("encode", world.data / "features.h5", "--model", world.autoencoder, *FIXED),
+    }
+    for group, command in stages.items():
+        held = []
+        for i in range(9):
+            out = tmp_path / f"{group}-{i}.h5"
+            trellis(*command, "--shard", f"{i}/9", "-o", out)
+            with open_stage(out) as file:
+                held.append(file.group(group).ids)
+        assert [] in held
+        assert sorted(sum(held, [])) == sorted(read_manifest(world.data / "manifest.jsonl"))
+
+
+def test_the_same_recipe_trains_the_same_weights(world: World, tmp_path: Path) -> None:
+    """Also after other work in the process: what is random follows the recipe's seed alone."""
+    again = world.train("train-flow", "structure-flow", tmp_path / "again")
+    name = "ckpts/sparse_structure_flow_model.safetensors"
+    assert (again / name).read_bytes() == (world.runs / "structure-flow" / name).read_bytes()
+
+
+def test_the_packed_model_has_all_networks(world: World) -> None:
+    info = json.loads(trellis("models", "info", world.model, "--json"))
+    networks = {k for k in info if k.startswith("s")}
+    assert networks == {
+        "slat_decoder_gs", "slat_decoder_mesh", "slat_encoder", "slat_flow_model",
+        "sparse_structure_decoder", "sparse_structure_encoder", "sparse_structure_flow_model",
+    }  # fmt: skip
+    whole, small = (m / "ckpts" / "slat_encoder.safetensors" for m in (world.autoencoder, world.model))
+    assert small.stat().st_size < 0.5 * whole.stat().st_size  # int8 beside float32
+
+
+def test_words_to_latents(world: World, tmp_path: Path) -> None:
+    first, again, other = (world.sample(tmp_path / f"{n}.slat.h5", "--seed", s) for n, s in (("a", 0), ("b", 0), ("c", 5)))
+    assert first.read_bytes() == again.read_bytes()
+    with open_stage(first) as a, open_stage(other) as c:
+        assert len(a.group("slat")) == len(PROMPTS) and a.group("slat").ids == a.group("structure").ids
+        assert not set(a.group("slat").ids) & set(c.group("slat").ids)
+        assert not np.array_equal(a.group("structure").asset(0)["latent"], c.group("structure").asset(0)["latent"])
+        assert json.loads(a.attrs["parameters"])["text"] == list(PROMPTS)
+
+
+def test_latents_to_files_that_others_open(world: World, tmp_path: Path) -> None:
+    """The mesh decoder has learnt next to nothing, but starts at the voxels' own surface: it does find one."""
+    latents = world.sample(tmp_path / "x.slat.h5")
+    command = ("decode", latents, "--model", world.model, *FIXED)
+    with open_stage(latents) as file:
+        ids, lengths = file.group("slat").ids, file.group("slat").lengths
+    meshes = done_once(tmp_path / "meshes", *command)
+    splats = done_once(tmp_path / "splats", *command, "--format", "gaussians")
+    assert [p.name for p in _files(meshes)] == sorted(f"{i}.glb" for i in ids)
+    for id_, length in zip(ids, lengths, strict=True):
+        mesh = read_mesh(meshes / f"{id_}.glb")
+        assert len(mesh.faces) > 100 and mesh.vertex_colours is not None
+        assert np.abs(mesh.vertices).max() <= 0.6
+        assert len(read_gaussians(splats / f"{id_}.ply")) == 2 * length
+    for suffix in (".obj", ".ply", ".stl"):
+        one = done_once(tmp_path / f"one{suffix}", "decode", _single(world, tmp_path), "--model", world.model, *FIXED)
+        assert len(read_mesh(one).faces) > 100
+    splat = done_once(tmp_path / "one.splat", "decode", _single(world, tmp_path), "--model", world.model, *FIXED)
+    assert len(read_gaussians(splat)) > 100
+    for kind in ("mesh", "gaussians"):
+        stage = done_once(tmp_path / f"{kind}.h5", *command, "--format", kind)
+        with open_stage(stage) as file:
+            assert sorted(file.group(kind).ids) == sorted(ids)
+
+
+def _single(world: World, folder: Path) -> Path:
+    out = folder / "single.slat.h5"
+    if not out.exists():
+        trellis("sample", "--text", "hut", "--model", world.model, "--steps", 2, *FIXED, "-o", out)
+    return out
+
+
+def test_everything_can_be_looked_at(world: World, tmp_path: Path) -> None:
+    latents = world.sample(tmp_path / "x.slat.h5")
+    mesh = next(iter((world.data / "objects").iterdir()))
+    for source, rows in ((latents, 2), (world.data / "views.h5", NUM), (world.data / "voxels.h5", NUM), (mesh, 1)):
+        sheet = tmp_path / f"{source.name}.png"
+        said = trellis("view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--json")
+        assert json.loads(said)["assets"] == rows
+        with Image.open(sheet) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        assert pixels.shape[0] >= 48 * rows and pixels.shape[1] >= 96
+        assert pixels.max() == 255 and (pixels < 230).any()  # something stands on white
