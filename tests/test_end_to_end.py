@@ -18,7 +18,7 @@ from trellis_cli.data.index import read_manifest
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.model_folders import SHIPPED
-from trellis_cli.io.stage_files import open_stage
+from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
 
 NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
@@ -195,7 +195,9 @@ def test_the_packed_model_has_all_networks(world: World) -> None:
 
 
 def test_words_to_latents(world: World, tmp_path: Path) -> None:
-    first, again, other = (world.sample(tmp_path / f"{n}.slat.h5", "--seed", s) for n, s in (("a", 0), ("b", 0), ("c", 5)))
+    first, again, other = (
+        world.sample(tmp_path / f"{n}.slat.h5", "--seed", s) for n, s in (("a", 0), ("b", 0), ("c", 5))
+    )
     assert first.read_bytes() == again.read_bytes()
     with open_stage(first) as a, open_stage(other) as c:
         assert len(a.group("slat")) == len(PROMPTS) and a.group("slat").ids == a.group("structure").ids
@@ -247,3 +249,30 @@ def test_everything_can_be_looked_at(world: World, tmp_path: Path) -> None:
             pixels = np.asarray(picture.convert("RGB"))
         assert pixels.shape[0] >= 48 * rows and pixels.shape[1] >= 96
         assert pixels.max() == 255 and (pixels < 230).any()  # something stands on white
+
+
+def test_decode_goes_on_past_bad_inputs(world: World, tmp_path: Path) -> None:
+    good = _single(world, tmp_path)
+    bad = tmp_path / "bad.slat.h5"
+    bad.write_bytes(good.read_bytes()[:3000])
+    command = ("--model", world.model, *FIXED, "--format", "gaussians", "--quiet")
+    trellis("decode", bad, *command, code=3)
+    assert not (tmp_path / "bad.ply").exists()
+    trellis("decode", bad, good, *command, code=5)
+    assert len(read_gaussians(tmp_path / "single.ply")) > 100
+    trellis("decode", bad, good, *command, "-o", tmp_path / "x.h5", code=5)
+    with open_stage(tmp_path / "x.h5") as file:
+        assert len(file.group("gaussians")) == 1
+    trellis("decode", bad, good, *command, "-o", tmp_path / "x.ply", code=2)
+    (tmp_path / "single.ply").write_bytes(b"ply")
+    trellis("decode", good, *command, code=2)
+    trellis("decode", good, *command, "--overwrite")
+    assert len(read_gaussians(tmp_path / "single.ply")) > 100
+
+
+def test_latents_of_another_model_are_refused(world: World, tmp_path: Path) -> None:
+    coords, feats = np.array([[0, 0, 0], [0, 0, 1]], np.int16), np.zeros((2, 8), np.float32)
+    asset = with_ids("a" * 64, lengths=2, coords=coords, feats=feats)
+    write_stage(tmp_path / "x.slat.h5", {"slat": ([asset], {"resolution": 64})}, Provenance("encode", {}))
+    trellis("decode", tmp_path / "x.slat.h5", "--model", world.model, *FIXED, code=3)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.slat.h5"]

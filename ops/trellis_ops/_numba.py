@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import torch  # noqa: F401  first: it brings the OpenMP library that numba's pool links to
+import torch  # first: it brings the OpenMP library that numba's pool links to
 from numba import prange
 
 __all__ = ["cache_folder", "jit", "prange", "set_num_threads"]

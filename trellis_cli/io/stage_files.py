@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -62,7 +62,8 @@ class StageGroup:
 
     @property
     def lengths(self) -> np.ndarray:
-        return self._h5["lengths"][:]
+        with _reading(self.path):
+            return cast(h5py.Dataset, self._h5["lengths"])[:]
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
@@ -70,6 +71,10 @@ class StageGroup:
 
     def asset(self, index: int) -> Asset:
         """Everything of one asset; offsets into packed bytes start at 0 again."""
+        with _reading(self.path):
+            return self._asset(index)
+
+    def _asset(self, index: int) -> Asset:
         out: Asset = {}
         for name, spec in self.spec.fields.items():
             if name not in self._h5:
@@ -99,8 +104,10 @@ class StageFile:
         if name not in self._h5:
             held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
             raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
-        check_group(self._h5[name], spec, self.path)
-        return StageGroup(self._h5[name], spec, self.path)
+        with _reading(self.path):
+            h5 = cast(h5py.Group, self._h5[name])
+            check_group(h5, spec, self.path)
+            return StageGroup(h5, spec, self.path)
 
 
 @contextmanager
@@ -122,15 +129,21 @@ def open_stage(path: Path) -> Iterator[StageFile]:
     except OSError as error:
         raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
     with h5:
-        try:
+        with _reading(path):
             _check_layout(h5, path)
-            yield StageFile(h5, path)
-        except (OSError, RuntimeError) as error:  # h5py's own words for data that cannot be read
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise FileError(
-                f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite"
-            ) from error
+            file = StageFile(h5, path)
+        yield file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Around every read, and nothing else: h5py's own words for data that cannot be read become a FileError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
 
 
 def _check_layout(h5: h5py.File, path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.cameras import Cameras, orbit
-from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.gaussian_files import is_gaussian_file, read_gaussians
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.mesh_files import READABLE
@@ -93,10 +92,7 @@ def _stage_rows(
         group = file.group("slat")
         decoder = Decoder(open_model(model), kind, device=device, dtype=dtype)
         for i in range(len(group)):
-            a = group.asset(i)
-            latents = Packed(
-                torch.from_numpy(a["feats"]), torch.from_numpy(a["coords"]).int(), torch.tensor([0, len(a["coords"])])
-            )
+            latents = decoder.latents(group, i)
             if kind == "mesh":
                 yield mesh_row(decoder.mesh(latents), cameras, size)
             else:
