@@ -5,7 +5,7 @@ what the one before it wrote, that ids travel along, and that the same work agai
 """
 
 import json
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -229,6 +229,71 @@ def test_latents_to_files_that_others_open(world: World, tmp_path: Path) -> None
         stage = done_once(tmp_path / f"{kind}.h5", *command, "--format", kind)
         with open_stage(stage) as file:
             assert sorted(file.group(kind).ids) == sorted(ids)
+
+
+def test_prompts_in_shards_are_those_of_one_go(world: World, tmp_path: Path) -> None:
+    """Three prompts, two assets each, over four shards: the last is empty; put together, they are the whole."""
+    prompts = ("--text", "log cabin", "--text", "chair", "--text", "log cabin", "--num", 2, "--seed", 7)
+    command = ("sample", *prompts, "--model", world.model, "--steps", 1, *FIXED)
+    whole = done_once(tmp_path / "whole.h5", *command)
+    parts = [tmp_path / f"part-{i}.h5" for i in range(4)]
+    for i, part in enumerate(parts):
+        trellis(*command, "--shard", f"{i}/4", "-o", part)
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_stage(path)) for path in (whole, *parts)]
+        slats, structures = ([file.group(name) for file in files] for name in ("slat", "structure"))
+        assert [len(group) for group in slats] == [6, 2, 2, 2, 0]
+        assert slats[0].ids == sum((group.ids for group in slats[1:]), []) and len(set(slats[0].ids)) == 6
+        for groups in (slats, structures):
+            pieces = [group.asset(k) for group in groups[1:] for k in range(len(group))]
+            for k, piece in enumerate(pieces):
+                for name, array in groups[0].asset(k).items():
+                    np.testing.assert_array_equal(piece[name], array)
+        assert {json.dumps(file.attrs) for file in files} == {json.dumps(files[0].attrs)}
+    trellis(*command, "--shard", "1/4", "-o", whole, code=2)  # the whole is not what this shard makes
+
+
+def test_an_empty_shard_goes_through_every_stage(world: World, tmp_path: Path) -> None:
+    voxels, views, features, latents, meshes = (tmp_path / f"{n}.h5" for n in ("vo", "vi", "f", "l", "m"))
+    for i in range(NUM + 1):  # one of five shards has none of four objects
+        trellis(
+            "voxelize", world.data / "objects", "--resolution", GRID, "--shard", f"{i}/5", "-o", voxels, "--overwrite"
+        )
+        with open_stage(voxels) as file:
+            if not len(file.group("voxels")):
+                break
+    trellis("render", world.data / "objects", "--shard", f"{i}/5", "-o", views)
+    trellis("featurize", voxels, views, "-o", features, "--device", "cpu")
+    trellis("encode", features, "-o", latents, "--model", world.autoencoder, *FIXED)
+    trellis("decode", latents, "-o", meshes, "--model", world.model, *FIXED)
+    for path, group in ((features, "features"), (latents, "slat"), (latents, "structure"), (meshes, "mesh")):
+        with open_stage(path) as file:
+            assert len(file.group(group)) == 0
+    trellis("decode", latents, "-o", tmp_path / "files", "--model", world.model, *FIXED)
+    assert not (tmp_path / "files").exists()
+    trellis("decode", latents, "-o", tmp_path / "x.glb", "--model", world.model, *FIXED, code=3)
+    trellis("inspect", latents)
+
+
+def test_a_model_without_flows_is_missing_something(world: World, tmp_path: Path) -> None:
+    """However many prompts there are: it is no fault of one of them."""
+    command = (
+        "sample",
+        "--text",
+        "hut",
+        "--text",
+        "barn",
+        "--model",
+        world.autoencoder,
+        "-o",
+        tmp_path / "x.h5",
+        *FIXED,
+    )
+    trellis(*command, code=4)
+    flows = [world.runs / name for name in ("structure-vae", "structure-flow", "slat-flow")]
+    trellis("models", "pack", *flows, "-o", tmp_path / "no-text")
+    trellis(*command[:5], "--model", tmp_path / "no-text", "-o", tmp_path / "x.h5", *FIXED, code=4)
+    assert [p.name for p in tmp_path.iterdir()] == ["no-text"]
 
 
 def _single(world: World, folder: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trellis_cli import console
-from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import FileError, MissingError, SomeFailed, TrellisError, UsageError
 
 if TYPE_CHECKING:
     from trellis_cli.io.stage_files import Asset, Provenance
@@ -129,7 +129,7 @@ def run_batch(
             try:
                 assets = work(item)
             except TrellisError as error:
-                if single or isinstance(error, UsageError):
+                if single or isinstance(error, UsageError | MissingError):  # no fault of this one item
                     _remove_empty(folder)
                     raise
                 _log.warning("%s: %s", item.name, error.problem)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trellis_cli import __version__, console
-from trellis_cli.errors import SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import MissingError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.mesh_files import replace_file
 from trellis_cli.io.stage_files import StageGroup
 from trellis_cli.io.stamps import is_stamped
@@ -110,7 +110,7 @@ def write_files(
         try:
             data = content(job.source, job.work)
         except TrellisError as error:
-            if single or isinstance(error, UsageError):
+            if single or isinstance(error, UsageError | MissingError):  # no fault of this one asset
                 raise
             _log.warning("%s: %s", job.source.name, error.problem)
             failures[job.work] = {
