@@ -20,6 +20,7 @@ from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.model_folders import SHIPPED
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
+from trellis_cli.stages.sample import prompts_of
 
 NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
 GAUSSIANS = (
@@ -308,12 +309,30 @@ def test_everything_can_be_looked_at(world: World, tmp_path: Path) -> None:
     mesh = next(iter((world.data / "objects").iterdir()))
     for source, rows in ((latents, 2), (world.data / "views.h5", NUM), (world.data / "voxels.h5", NUM), (mesh, 1)):
         sheet = tmp_path / f"{source.name}.png"
-        said = trellis("view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--json")
+        said = trellis(
+            "view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--json", "--no-captions"
+        )
         assert json.loads(said)["assets"] == rows
         with Image.open(sheet) as picture:
             pixels = np.asarray(picture.convert("RGB"))
-        assert pixels.shape[0] >= 48 * rows and pixels.shape[1] >= 96
-        assert pixels.max() == 255 and (pixels < 230).any()  # something stands on white
+        assert pixels.shape == (50 * rows - 2, 98, 3)
+        assert pixels.max() == 255 and (pixels < 250).any()  # something stands on white
+        trellis("view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--overwrite")
+        with Image.open(sheet) as picture:
+            assert picture.height > pixels.shape[0] + 10 * rows  # a line of text over each row
+
+
+def test_assets_know_their_prompts(world: World, tmp_path: Path) -> None:
+    """By their ids, so that the second of two shards does not take the first one's names."""
+    for options, wanted in (
+        (("--num", 2), ["log cabin (1)", "log cabin (2)", "round table (1)", "round table (2)"]),
+        (("--shard", "1/2"), ["round table"]),
+    ):
+        with open_stage(world.sample(tmp_path / f"{len(wanted)}.h5", *options)) as file:
+            names = prompts_of(file.attrs)
+            assert [names[id_] for id_ in file.group("slat").ids] == wanted
+    with open_stage(world.data / "latents.h5") as file:
+        assert prompts_of(file.attrs) == {}
 
 
 def test_decode_goes_on_past_bad_inputs(world: World, tmp_path: Path) -> None:

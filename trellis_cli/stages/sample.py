@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,23 @@ def sample_id(weights: str, prompt: str, parameters: dict[str, Any], seed: int, 
         str(number),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def prompts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """id -> prompt of each asset that a file of these attributes may hold; empty where `sample` did not write it.
+
+    By the ids, not by the order: a shard holds only some of the prompts its parameters list.
+    """
+    parameters = json.loads(attributes.get("parameters", "{}"))
+    if not str(attributes.get("command", "")).startswith("trellis sample "):
+        return {}
+    weights, num = json.loads(attributes["model"])["digest"], int(parameters["num"])
+    seed = int(attributes["seed"])
+    return {
+        sample_id(weights, text, parameters, seed, line * num + n): text if num == 1 else f"{text} ({n + 1})"
+        for line, text in enumerate(parameters["text"])
+        for n in range(num)
+    }
 
 
 def _flow(model: ModelFolder, key: str, device: str, dtype: torch.dtype) -> FlowNetwork:
