@@ -168,13 +168,13 @@ class Ledger:
             raise FileError(f"{self.path} is damaged", hint=f"delete it: rm {self.path}") from error
 
     def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
-        """Replace the list; without failures the file goes."""
+        """Replace the list; without failures the file goes. Raises DiskError."""
         if not failures:
             self.path.unlink(missing_ok=True)
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        from trellis_cli.io.aside import write_text
+
+        write_text(self.path, "".join(json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()))
 
 
 def _row(id_: str, name: str, error: TrellisError) -> dict[str, str]:

@@ -4,7 +4,6 @@ Both are written as the published code does, turned by (x, y, z) -> (x, -z, y), 
 values before activation: logit of the opacity, log of the scales. A .splat keeps colours and rotations in 8 bits each.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP, matrix_to_quat, quat_multiply
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.spherical_harmonics import from_colours, to_colours
 
@@ -36,6 +36,7 @@ def write_gaussians(path: Path | str, gaussians: Gaussians) -> None:
 
     Raises:
         UsageError: another ending.
+        DiskError: the disk is full, or the folder cannot be written.
         ValueError: harmonics beyond the constant, which would need turning too.
     """
     path = Path(path)
@@ -44,13 +45,7 @@ def write_gaussians(path: Path | str, gaussians: Gaussians) -> None:
         raise UsageError(f"{path}: Gaussians are written as {' or '.join(writers)}", hint="for example -o chair.ply")
     if gaussians.sh.shape[1] != 1:
         raise ValueError(f"only the constant harmonic can be written, got {gaussians.sh.shape[1]} a Gaussian")
-    data = writers[path.suffix.lower()](gaussians)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, writers[path.suffix.lower()](gaussians))
 
 
 def read_gaussians(path: Path | str) -> Gaussians:

@@ -1,7 +1,6 @@
 """Stage files: HDF5 read with suspicion and written whole. The layout is io/schema.py's; this module only obeys it."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ import h5py
 import numpy as np
 
 from trellis_cli import __version__
-from trellis_cli.errors import FileError, SchemaError, TrellisError
+from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.io.aside import aside
 from trellis_cli.io.checks import check_group, check_layout
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
@@ -151,28 +151,15 @@ def write_stage(
         groups: for each group its assets (without `ids` a KeyError) and its attributes. Assets are visited twice, so a
             sequence, lazy or not.
     Raises:
-        TrellisError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w", libver=("v110", "v110")) as h5:
-            h5.attrs.update(provenance.attributes())
-            for name, (assets, attrs) in groups.items():
-                _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
-            for name in groups:
-                check_group(h5[name], GROUPS[name], path)
-        with part.open("rb") as f:
-            os.fsync(f.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        # HDF5 reports a full disk in its own words ("errno = 28"), sometimes only when the file is closed.
-        raise TrellisError(
-            f"{path} could not be written: {_first_line(error)}",
-            hint="free some disk space or choose another folder; run the same command again to go on",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    # HDF5 reports a full disk in its own words ("errno = 28"), sometimes as a RuntimeError when the file is closed.
+    with aside(path, also=(RuntimeError,)) as part, h5py.File(part, "w", libver=("v110", "v110")) as h5:
+        h5.attrs.update(provenance.attributes())
+        for name, (assets, attrs) in groups.items():
+            _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
+        for name in groups:
+            check_group(h5[name], GROUPS[name], path)
 
 
 def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Mapping[str, Any]) -> None:

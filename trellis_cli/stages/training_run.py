@@ -10,6 +10,7 @@ from torch import nn
 
 from trellis_cli import recipes
 from trellis_cli.errors import RecipeError, UsageError
+from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import save_network
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
@@ -102,8 +103,7 @@ def _keep_recipe(recipe: RunRecipe, run: Path) -> None:
                 f"{run} was started with another recipe: {different}",
                 hint="choose another --out, or the recipe it was made with",
             )
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(table, indent=2) + "\n")
+    write_text(path, json.dumps(table, indent=2) + "\n")
 
 
 def _differences(a: Any, b: Any, at: str = "") -> str:
