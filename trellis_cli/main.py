@@ -16,7 +16,7 @@ from trellis_cli.errors import TrellisError
 click = import_module(typer.Context.__mro__[1].__module__.removesuffix(".core"))
 
 # What no program can help: the places that write files say more, this is for those that write a line here and there.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENAMETOOLONG)
 
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
@@ -104,8 +104,11 @@ def _answer(arguments: list[str]) -> int:
         if error.errno not in _DISK:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = "check its permissions" if error.errno in (errno.EACCES, errno.EROFS) else "free some disk space"
-        console.error(f"{where}{error.strerror}", f"{mend}, then run the same command again")
+        mend = {errno.EACCES: "check its permissions", errno.ENAMETOOLONG: "choose a shorter name"}
+        console.error(
+            f"{where}{error.strerror}",
+            f"{mend.get(error.errno, 'free some disk space')}, then run the same command again",
+        )
         return 1
     return 0
 

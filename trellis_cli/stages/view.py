@@ -23,6 +23,7 @@ from trellis_cli.representations.mesh import Mesh
 from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.sources import into_cube
 
+VIEWABLE = (*READABLE, ".splat", ".h5")
 PITCH_DEG = 20.0
 MAX_ASSETS = 64  # of one sheet
 
