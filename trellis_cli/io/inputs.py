@@ -20,7 +20,7 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
     found: list[Path] = []
     for argument in arguments:
         if argument.is_dir():
-            inside = sorted(p for p in argument.rglob("*") if p.name.lower().endswith(tuple(suffixes)) and p.is_file())
+            inside = sorted(p for p in argument.rglob("*") if _meant(p, suffixes))
             if not inside:
                 raise FileError(
                     f"{argument} holds nothing that is {what} ({', '.join(suffixes)})",
@@ -36,6 +36,12 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
         else:
             found.append(argument)
     return found
+
+
+def _meant(path: Path, suffixes: Sequence[str]) -> bool:
+    """Whether a search finds a file: not the parts of a batch that is still running, or was stopped."""
+    unfinished = any(folder.suffix == ".parts" for folder in path.parents)
+    return path.name.lower().endswith(tuple(suffixes)) and path.is_file() and not unfinished
 
 
 def _listed(path: Path) -> list[Path]:
