@@ -14,6 +14,7 @@ from trellis_cli import __version__
 from trellis_cli.errors import FileError, SchemaError
 from trellis_cli.io.aside import aside
 from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.hdf5_file import Hdf5File
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
 Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
@@ -153,16 +154,21 @@ def write_stage(
     Raises:
         DiskError: the disk is full or the folder cannot be written.
     """
-    # HDF5 reports a full disk in its own words ("errno = 28"), sometimes as a RuntimeError when the file is closed.
-    with aside(path, also=(RuntimeError,)) as part, h5py.File(part, "w", libver=("v110", "v110")) as h5:
-        h5.attrs.update(provenance.attributes())
-        for name, (assets, attrs) in groups.items():
-            _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
-        for name in groups:
-            check_group(h5[name], GROUPS[name], path)
+    with aside(path) as part, Hdf5File(part) as file:
+        with h5py.File(file, "w", libver=("v110", "v110")) as h5:
+            h5.attrs.update(provenance.attributes())
+            for name, (assets, attrs) in groups.items():
+                _write_group(h5.create_group(name), GROUPS[name], assets, attrs, file)
+            h5.flush()
+            file.check()  # before anything is read back
+            for name in groups:
+                check_group(h5[name], GROUPS[name], path)
+        file.check()
 
 
-def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Mapping[str, Any]) -> None:
+def _write_group(
+    h5: h5py.Group, spec: Group, assets: Sequence[Asset] | Iterator[Asset], attrs: Mapping[str, Any], file: Hdf5File
+) -> None:
     h5.attrs.update({"version": spec.version, "command": spec.command.split("`")[0], **attrs})
     sizes: dict[str, int] = {"b": 0}
     first: Asset | None = None
@@ -178,6 +184,7 @@ def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Ma
     data = {k: v for k, v in data.items() if v is not None}
     byte_base = 0
     for asset in assets:
+        file.check()
         steps = {axis: int(asset[name]) for axis, name in spec.packed.items()} | {"b": 1}
         for name, dataset in data.items():
             axis = str(spec.fields[name].shape[0])
