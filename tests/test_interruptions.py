@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import trellis_cli.stages.voxelize
 from trellis_cli.io.stage_files import open_stage
@@ -64,7 +66,8 @@ def _trellis(*arguments: str, code: int = 0) -> None:
 
 def _killed(where: str, when: int, *arguments: str) -> None:
     command = [sys.executable, "-c", CHILD, where, str(when), *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: sums of floats depend on it
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=one)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
@@ -101,6 +104,33 @@ def test_killed_anywhere_goes_on(
     assert len(calls) == NUM - finished  # what was finished is not done again
     assert out.read_bytes() == whole
     assert _files(tmp_path) == [out] and not (tmp_path / "x.h5.parts").exists()
+
+
+TRAINING = (
+    "encoder.args={in_channels = 1, latent_channels = 2, num_res_blocks = 1, channels = [8, 8, 8]}",
+    "decoder.args={out_channels = 1, latent_channels = 2, num_res_blocks = 1, channels = [8, 8, 8]}",
+    "optimizer.steps=6", "optimizer.batch=2", "optimizer.precision='float32'",
+    "loop.checkpoint_every=2", "loop.log_every=1", "loop.evaluate_every=100",
+)  # fmt: skip
+
+
+def test_killed_training_goes_on_bit_for_bit(toys: Path, whole: bytes, tmp_path: Path) -> None:
+    """Dies as the checkpoint of step 4 is about to take its name: before it came recipe.json and that of step 2."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "voxels.h5").write_bytes(whole)
+    sets = [word for change in TRAINING for word in ("--set", change)]
+    command = ["train-vae", "mini-cpu/structure-vae", "--data", str(data), "--device", "cpu", "--quiet", *sets]
+    torch.set_num_threads(1)  # numba's pool, which made the voxels, may have changed it
+    _killed("replace", 3, *command, "--out", str(tmp_path / "run"))
+    _trellis(*command, "--out", str(tmp_path / "run"))
+    _trellis(*command, "--out", str(tmp_path / "undisturbed"))
+    files = sorted(p.relative_to(tmp_path / "run") for p in _files(tmp_path / "run"))
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    assert len(files) == 7 and len(weights) == 3  # recipe, log, checkpoint; two networks of two files
+    for file in weights:
+        one, two = (load_file(tmp_path / name / file) for name in ("run", "undisturbed"))
+        assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one), file
 
 
 @pytest.mark.parametrize("write", [1, 8, 60])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
+import torch
 from torch import nn
 
 from trellis_cli import recipes
@@ -82,6 +83,7 @@ def run_training(
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _check_recipe(recipe, run)
+    torch.manual_seed(recipe.seed)  # the networks' first weights
     task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
     write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
     done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
