@@ -32,11 +32,14 @@ def view(
     Example:  trellis view chairs.slat.h5 -o chairs.png
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device) as chosen:
+        from trellis_cli.io.inputs import gather
         from trellis_cli.stages.decode import resolve_kind
+        from trellis_cli.stages.view import VIEWABLE
         from trellis_cli.stages.view import view as stage
 
         rows = stage(
-            inputs, out, model, num_views=num_views, size=size, kind=resolve_kind(format, None), captions=captions,
+            gather(inputs, VIEWABLE, what="something to look at", others=True), out, model,
+            num_views=num_views, size=size, kind=resolve_kind(format, None), captions=captions,
             device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
         )  # fmt: skip
         console.result(f"{out}: {rows} assets, {num_views} views each", {"out": out, "assets": rows}, as_json=json)

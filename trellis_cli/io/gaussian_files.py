@@ -4,7 +4,6 @@ Both are written as the published code does, turned by (x, y, z) -> (x, -z, y), 
 values before activation: logit of the opacity, log of the scales. A .splat keeps colours and rotations in 8 bits each.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP, matrix_to_quat, quat_multiply
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.stamps import BLANK, stamped
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.spherical_harmonics import from_colours, to_colours
@@ -37,16 +37,11 @@ def write_gaussians(path: Path | str, gaussians: Gaussians) -> None:
 
     Raises:
         UsageError: another ending.
+        DiskError: the disk is full, or the folder cannot be written.
         ValueError: harmonics beyond the constant, which would need turning too.
     """
     path = Path(path)
-    data = gaussian_bytes(gaussians, path.suffix.lower())
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, gaussian_bytes(gaussians, path.suffix.lower()))
 
 
 def gaussian_bytes(gaussians: Gaussians, suffix: str, *, work: str = "") -> bytes:

@@ -5,15 +5,15 @@ when written. PLY, STL and OFF files are taken, and written, as they are: z up.
 """
 
 import io
-import os
 import re
 import struct
 from pathlib import Path
 
 import numpy as np
 
-from trellis_cli.errors import FileError, TrellisError, UsageError
+from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import plain_glb, textured_glb
 from trellis_cli.io.gltf import read_gltf
 from trellis_cli.io.mesh_parts import Part, joined, refuse_too_many
@@ -182,7 +182,7 @@ def _from_trimesh(mesh) -> Part:
 
 def write_textured_glb(path: Path | str, mesh: TexturedMesh) -> None:
     """Write a textured mesh (z up) as a GLB (y up), whole or not at all; the same mesh gives the same bytes."""
-    replace_file(Path(path), textured_glb(mesh))
+    write_bytes(Path(path), textured_glb(mesh))
 
 
 def write_mesh(path: Path | str, mesh: Mesh) -> None:
@@ -192,9 +192,10 @@ def write_mesh(path: Path | str, mesh: Mesh) -> None:
 
     Raises:
         UsageError: another extension.
+        DiskError: the disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    replace_file(path, mesh_bytes(mesh, path.suffix.lower()))
+    write_bytes(path, mesh_bytes(mesh, path.suffix.lower()))
 
 
 def mesh_bytes(mesh: Mesh, suffix: str, *, work: str = "") -> bytes:
@@ -239,18 +240,3 @@ def _stl_bytes(mesh: Mesh, remark: str) -> bytes:
     out.write((remark or "trellis").encode().ljust(80, b"\0") + struct.pack("<I", len(rows)))
     out.write(rows.tobytes())
     return out.getvalue()
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` by renaming, so that no reader meets half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise TrellisError(
-            f"{path}: it cannot be written ({error.strerror or error})",
-            hint="free some disk space or choose another folder",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Pictures as files: grids of them, written whole."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from trellis_cli.io.aside import aside
 
 
 def to_uint8(picture: Tensor | np.ndarray) -> np.ndarray:
@@ -17,11 +18,9 @@ def to_uint8(picture: Tensor | np.ndarray) -> np.ndarray:
 
 
 def save_picture(path: Path, picture: Tensor | np.ndarray) -> None:
-    """Write a PNG aside and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(to_uint8(picture)).save(part, "PNG")
-    os.replace(part, path)
+    """Write a PNG, whole or not at all. Raises DiskError."""
+    with aside(path) as part:
+        Image.fromarray(to_uint8(picture)).save(part, "PNG")
 
 
 def grid(pictures: Sequence[Tensor | np.ndarray], *, columns: int, gap: int = 2) -> np.ndarray:

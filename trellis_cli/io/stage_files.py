@@ -1,7 +1,6 @@
 """Stage files: HDF5 read with suspicion and written whole. The layout is io/schema.py's; this module only obeys it."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,10 @@ import h5py
 import numpy as np
 
 from trellis_cli import __version__
-from trellis_cli.errors import FileError, SchemaError, TrellisError
+from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.io.aside import aside
 from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.hdf5_file import Hdf5File
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
 Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
@@ -164,31 +165,23 @@ def write_stage(
         groups: for each group its assets (without `ids` a KeyError) and its attributes. Assets are visited twice, so a
             sequence, lazy or not.
     Raises:
-        TrellisError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w", libver=("v110", "v110")) as h5:
+    with aside(path) as part, Hdf5File(part) as file:
+        with h5py.File(file, "w", libver=("v110", "v110")) as h5:
             h5.attrs.update(provenance.attributes())
             for name, (assets, attrs) in groups.items():
-                _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
+                _write_group(h5.create_group(name), GROUPS[name], assets, attrs, file)
+            h5.flush()
+            file.check()  # before anything is read back
             for name in groups:
                 check_group(h5[name], GROUPS[name], path)
-        with part.open("rb") as f:
-            os.fsync(f.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        # HDF5 reports a full disk in its own words ("errno = 28"), sometimes only when the file is closed.
-        raise TrellisError(
-            f"{path} could not be written: {_first_line(error)}",
-            hint="free some disk space or choose another folder; run the same command again to go on",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+        file.check()
 
 
-def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Mapping[str, Any]) -> None:
+def _write_group(
+    h5: h5py.Group, spec: Group, assets: Sequence[Asset] | Iterator[Asset], attrs: Mapping[str, Any], file: Hdf5File
+) -> None:
     h5.attrs.update({"version": spec.version, "command": spec.command.split("`")[0], **attrs})
     sizes: dict[str, int] = {"b": 0}
     first: Asset | None = None
@@ -204,6 +197,7 @@ def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Ma
     data = {k: v for k, v in data.items() if v is not None}
     byte_base = 0
     for asset in assets:
+        file.check()
         steps = {axis: int(asset[name]) for axis, name in spec.packed.items()} | {"b": 1}
         for name, dataset in data.items():
             axis = str(spec.fields[name].shape[0])

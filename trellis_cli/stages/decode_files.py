@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trellis_cli import __version__, console
-from trellis_cli.errors import MissingError, SomeFailed, TrellisError, UsageError
-from trellis_cli.io.mesh_files import replace_file
+from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.stage_files import StageGroup
 from trellis_cli.io.stamps import is_stamped
 from trellis_cli.session import Ledger
@@ -110,7 +110,7 @@ def write_files(
         try:
             data = content(job.source, job.work)
         except TrellisError as error:
-            if single or isinstance(error, UsageError | MissingError):  # no fault of this one asset
+            if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one asset
                 raise
             _log.warning("%s: %s", job.source.name, error.problem)
             failures[job.work] = {
@@ -181,8 +181,7 @@ def _put(target: Path, data: bytes, *, overwrite: bool) -> bool:
         if target.is_file() and target.read_bytes() == data:
             return False
         raise _in_the_way(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(target, data)
+    write_bytes(target, data)
     return True
 
 

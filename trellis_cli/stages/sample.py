@@ -57,11 +57,16 @@ class TextSampler:
         self.decoder = model.load("sparse_structure_decoder", device=device, dtype=dtype)
         self.slat_flow = _flow(model, "slat_flow_model", device, dtype)
         table = _argument(model, "slat_normalization")
+        self._conditions: dict[str, Condition] = {}
         self.mean, self.std = torch.tensor(table["mean"]), torch.tensor(table["std"])
 
     def condition(self, text: str) -> Condition:
-        out = self.text.encode([text])
-        return Condition(out.tokens.float(), out.offsets, out.pooled.float())
+        """The condition of a text, encoded once: both stages use it, and a text that is cut warns once."""
+        if text not in self._conditions:
+            out = self.text.encode([text])
+            pooled = None if out.pooled is None else out.pooled.float()
+            self._conditions[text] = Condition(out.tokens.float(), out.offsets, pooled)
+        return self._conditions[text]
 
     @torch.no_grad()
     def structure(self, text: str, settings: SamplerSettings, generator: torch.Generator) -> Tensor:

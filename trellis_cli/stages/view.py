@@ -26,6 +26,7 @@ from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.sample import prompts_of
 from trellis_cli.stages.sources import into_cube
 
+VIEWABLE = (*READABLE, ".splat", ".h5")
 PITCH_DEG = 20.0
 MAX_ASSETS = 64  # of one sheet
 Row = tuple[str, list[np.ndarray]]  # an asset's name or id, and its pictures
