@@ -21,6 +21,10 @@ fix:
     ruff check --fix .
     ruff format .
 
+# Rewrite docs/formats.md and docs/cli.md from the program
+docs:
+    python docs/generate.py
+
 # Parity first, then times; one JSON line a row
 bench op *args: (test "tests/ops/test_" + op + ".py")
     python ops/bench/run.py {{op}} {{args}}

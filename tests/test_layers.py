@@ -17,6 +17,7 @@ LAYERS = [  # lowest first; packages on one line may import each other, their mo
     {"stages"},
     {"commands"},
     {"main"},
+    {"__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

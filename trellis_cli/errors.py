@@ -37,6 +37,10 @@ class MissingError(TrellisError):
     code = 4
 
 
+class DiskError(TrellisError):
+    """The output cannot be written: the disk is full, or the folder may not be written. No item's fault."""
+
+
 class SomeFailed(TrellisError):
     """A batch went to its end, but some of its items failed; they are listed in a ledger."""
 

@@ -1,6 +1,9 @@
 """The `trellis` command: every subcommand registered, and every expected error made two lines."""
 
+import errno
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import typer
@@ -11,6 +14,9 @@ from trellis_cli.errors import TrellisError
 
 # Typer brings its own click in newer releases and uses the library in older ones: take the one it stands on.
 click = import_module(typer.Context.__mro__[1].__module__.removesuffix(".core"))
+
+# What no program can help: the places that write files say more, this is for those that write a line here and there.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENAMETOOLONG)
 
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
@@ -63,17 +69,51 @@ _register()
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Entry point of the console scripts: exit codes as errors.py lists them."""
+    """Entry point of the console scripts: exit codes as errors.py lists them, 130 for Ctrl-C, 141 for a closed pipe."""
     try:
-        code = app(arguments, standalone_mode=False)
+        code = _answer(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `trellis ... | head`: nobody reads on, as with any other program
+        _close_stdout()
+        code = 141
+    sys.exit(code)
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run one command; its exit code. Only bugs, and a closed pipe, come out as exceptions."""
+    command = typer.main.get_command(app)
+    try:  # not `app(...)`, which in some versions of typer answers Ctrl-C and closed pipes in its own way
+        with command.make_context("trellis", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
     except TrellisError as error:
         console.error(error.problem, error.hint)
-        sys.exit(error.code)
-    except click.exceptions.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "trellis"
-        console.error(error.format_message(), f"see `{path} --help`")
-        sys.exit(2)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+        return error.code
+    except click.exceptions.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # newer ones have shown the help, older ones show it now
+            error.show()
+            return 2
+        context = getattr(error, "ctx", None)
+        console.error(error.format_message(), f"see `{context.command_path if context else 'trellis'} --help`")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
         console.error("stopped by the user", "what was finished is kept; run the same command again to go on")
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        mend = {errno.EACCES: "check its permissions", errno.ENAMETOOLONG: "choose a shorter name"}
+        console.error(
+            f"{where}{error.strerror}",
+            f"{mend.get(error.errno, 'free some disk space')}, then run the same command again",
+        )
+        return 1
+    return 0
+
+
+def _close_stdout() -> None:
+    """Lead stdout nowhere, or the interpreter would complain once more when it flushes at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

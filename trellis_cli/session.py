@@ -9,17 +9,19 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trellis_cli import console
-from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import DiskError, FileError, MissingError, SomeFailed, TrellisError, UsageError
 
 if TYPE_CHECKING:
-    from trellis_cli.io.stage_files import Asset, Provenance
+    from trellis_cli.io.stage_files import Asset, Provenance, StageGroup
 
 _log = logging.getLogger(__name__)
+KEPT_BYTES = 256 << 20  # of each group, while an output is put together
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +65,32 @@ def in_shard(id_: str, shard: tuple[int, int]) -> bool:
 
 
 class _Lazy(Sequence["dict[str, Any]"]):
-    """The assets of one group over several single-item files, read one at a time."""
+    """The assets of one group: some in parts, files of one asset each, the others at a place in the old output."""
 
-    def __init__(self, parts: list[Path], group: str) -> None:
-        self.parts, self.group = parts, group
+    def __init__(self, sources: "Sequence[Path | int]", name: str, old: "StageGroup | None") -> None:
+        self.sources, self.name, self.old = sources, name, old
+        self._read: dict[int, dict[str, Any]] = {}
+        self._room = KEPT_BYTES
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.sources)
 
     def __getitem__(self, index: int) -> "dict[str, Any]":  # type: ignore[override]
         from trellis_cli.io.stage_files import open_stage
 
-        if index >= len(self.parts):
-            raise IndexError(index)
-        with open_stage(self.parts[index]) as file:
-            return file.group(self.group).asset(0)
+        if index in self._read:
+            return self._read[index]
+        source = self.sources[index]
+        if isinstance(source, int):
+            assert self.old is not None
+            asset = self.old.asset(source)
+        else:
+            with open_stage(source) as file:
+                asset = file.group(self.name).asset(0)
+        self._room -= sum(a.nbytes for a in asset.values())
+        if self._room > 0:  # writing takes two visits, and opening a part costs more than reading it
+            self._read[index] = asset
+        return asset
 
 
 def run_batch(
@@ -112,6 +125,7 @@ def run_batch(
         raise bad_inputs[0][1]
     ids = {item.id for item in items}
     key = _key(_work(provenance.attributes(), ids))
+    folder = out.with_name(out.name + ".parts") / key
     ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), key)
     failures = {} if single or retry_failed or overwrite else {k: v for k, v in ledger.read().items() if k in ids}
     for name, error in bad_inputs:
@@ -120,35 +134,36 @@ def run_batch(
     todo = [i for i in items if i.id not in (kept or ()) and i.id not in failures]
     if kept is not None and not todo:
         ledger.write(failures)
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed just before its end
+        _remove_empty(folder)
         return _close(Summary(out, 0, len(kept), len(failures)), ledger)
-    folder = out.with_name(out.name + ".parts") / key
-    parts = _carry_over(out, kept or set(), folder, provenance, attrs)
+    done = set(kept or ())
     for item in console.track(todo, total=len(todo), what=f"trellis {provenance.command}"):
         part = folder / f"{item.id}.h5"
         if not _readable(part, attrs):
             try:
                 assets = work(item)
             except TrellisError as error:
-                if single or isinstance(error, UsageError):
+                if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one item
                     _remove_empty(folder)
                     raise
                 _log.warning("%s: %s", item.name, error.problem)
                 failures[item.id] = _row(item.id, item.name, error)
                 continue
             _write_part(part, assets, provenance, attrs)
-        parts[item.id] = part
+        done.add(item.id)
     ledger.write(failures)
-    if not parts and failures:
+    if not done and failures:
         _remove_empty(folder)
         raise SomeFailed(
             f"all {len(failures)} inputs failed, the first: {next(iter(failures.values()))['reason']}",
             hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
         )
-    order = [i.id for i in items if i.id in parts] if in_order else sorted(parts)
-    _assemble(out, [parts[i] for i in order], provenance, attrs)
+    order = [i.id for i in items if i.id in done] if in_order else sorted(done)
+    _assemble(out, order, kept or set(), folder, provenance, attrs)
     shutil.rmtree(folder.parent, ignore_errors=True)
     kept_count = len(kept or ())
-    return _close(Summary(out, len(parts) - kept_count, kept_count, len(failures)), ledger)
+    return _close(Summary(out, len(done) - kept_count, kept_count, len(failures)), ledger)
 
 
 class Ledger:
@@ -168,13 +183,13 @@ class Ledger:
             raise FileError(f"{self.path} is damaged", hint=f"delete it: rm {self.path}") from error
 
     def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
-        """Replace the list; without failures the file goes."""
+        """Replace the list; without failures the file goes. Raises DiskError."""
         if not failures:
             self.path.unlink(missing_ok=True)
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()]
-        self.path.write_text("".join(lines), encoding="utf-8")
+        from trellis_cli.io.aside import write_text
+
+        write_text(self.path, "".join(json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()))
 
 
 def _row(id_: str, name: str, error: TrellisError) -> dict[str, str]:
@@ -226,22 +241,6 @@ def _finished(out: Path, provenance: "Provenance", attrs: Mapping[str, Any], ids
     )
 
 
-def _carry_over(
-    out: Path, kept: set[str], folder: Path, provenance: "Provenance", attrs: Mapping[str, Any]
-) -> dict[str, Path]:
-    """Unpack what an incomplete output holds into parts, so that output and new items assemble alike."""
-    from trellis_cli.io.stage_files import open_stage
-
-    parts: dict[str, Path] = {}
-    if kept:
-        with open_stage(out) as file:
-            groups = {name: file.group(name) for name in attrs}
-            for index, id_ in enumerate(next(iter(groups.values())).ids):
-                parts[id_] = folder / f"{id_}.h5"
-                _write_part(parts[id_], {n: g.asset(index) for n, g in groups.items()}, provenance, attrs)
-    return parts
-
-
 def _write_part(part: Path, assets: "Mapping[str, Asset]", provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
     from trellis_cli.io.stage_files import write_stage
 
@@ -260,10 +259,28 @@ def _readable(part: Path, attrs: Mapping[str, Any]) -> bool:
         return False
 
 
-def _assemble(out: Path, parts: list[Path], provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
-    from trellis_cli.io.stage_files import write_stage
+def _assemble(
+    out: Path,
+    order: Sequence[str],
+    kept: set[str],
+    folder: Path,
+    provenance: "Provenance",
+    attrs: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write the output anew from what it holds already and the parts of all else; until it is whole, nothing goes."""
+    from trellis_cli.io.stage_files import open_stage, write_stage
 
-    write_stage(out, {name: (_Lazy(parts, name), attrs[name]) for name in attrs}, provenance)
+    with ExitStack() as stack:
+        old: dict[str, StageGroup] = {}
+        if kept:
+            file = stack.enter_context(open_stage(out))
+            old = {name: file.group(name) for name in attrs}
+        groups = {}
+        for name in attrs:
+            places = {id_: k for k, id_ in enumerate(old[name].ids)} if kept else {}
+            sources = [places[i] if i in kept else folder / f"{i}.h5" for i in order]
+            groups[name] = (_Lazy(sources, name, old.get(name)), attrs[name])
+        write_stage(out, groups, provenance)
 
 
 def _remove_empty(folder: Path) -> None:

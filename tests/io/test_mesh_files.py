@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trellis_cli.errors import FileError, TrellisError, UsageError
+from trellis_cli.errors import DiskError, FileError, UsageError
 from trellis_cli.io.mesh_files import read_mesh, write_mesh, write_textured_glb
 from trellis_cli.io.mesh_parts import MAX_FACES
 from trellis_cli.representations.mesh import Material, Mesh, TexturedMesh
@@ -133,8 +133,9 @@ def test_unknown_extension_is_a_usage_error(tmp_path: Path):
 
 
 def test_unwritable_place_is_named(tmp_path: Path):
-    with pytest.raises(TrellisError, match="cannot be written"):
-        write_mesh(tmp_path / "no such folder" / "a.ply", plain())
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DiskError, match=r"a\.ply could not be written: .*file is not a folder"):
+        write_mesh(tmp_path / "file" / "a.ply", plain())
 
 
 @pytest.mark.parametrize(("up", "top"), [("auto", [0, -3, 2]), ("y", [0, -3, 2]), ("z", [0, 2, 3])])

@@ -233,3 +233,10 @@ def test_a_refused_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="not finite"):
         write_stage(tmp_path / "x.h5", {"slat": ([asset], ATTRS["slat"])}, PROVENANCE)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_caller_is_not_the_files(tmp_path: Path) -> None:
+    """torch, too, raises RuntimeError, for want of memory for example."""
+    path = _write(tmp_path / "x.h5")
+    with pytest.raises(RuntimeError, match="^out of memory$"), open_stage(path):
+        raise RuntimeError("out of memory")

@@ -77,10 +77,9 @@ def test_packs_texts_of_different_lengths(encoder):
     assert not torch.equal(got.tokens[0], got.tokens[5])
 
 
-def test_a_long_text_is_cut_with_one_warning(encoder):
-    with pytest.warns(UserWarning, match=r"2 text\(s\) cut to 8 tokens \(the longest has 10002 tokens\)") as caught:
-        got = encoder.encode(["red " * 10_000, "a " * 9, "log"])
-    assert len(caught) == 1
+def test_a_long_text_is_cut_with_one_warning(encoder, caplog):
+    got = encoder.encode(["red " * 10_000, "a " * 9, "log"])
+    assert caplog.messages == ["2 text(s) cut to 8 tokens (the longest has 10002 tokens)"]
     assert got.offsets.tolist() == [0, 8, 16, 19]
     assert torch.equal(got.tokens[:8], encoder.encode(["red " * 6]).tokens)
 

@@ -1,6 +1,8 @@
 """What every numba kernel relies on: a folder for compiled code, threads that may share it, plain functions."""
 
 import functools
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -100,3 +102,16 @@ def test_the_number_of_threads_is_kept_within_the_machines():
         assert numba.get_num_threads() == numba.config.NUMBA_NUM_THREADS
     finally:
         numba.set_num_threads(before)
+
+
+def test_torch_keeps_the_number_of_threads_it_was_told():
+    """numba's pool sets OpenMP's number when it starts, and torch reads the same number."""
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from trellis_ops.voxelize import voxelize\n"
+        "voxelize(torch.eye(3) - 0.5, torch.tensor([[0, 1, 2]]), resolution=8)\n"
+        "import numba; numba.threading_layer()\n"  # raises where no pool was started
+        "print(torch.get_num_threads())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "1"

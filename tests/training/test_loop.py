@@ -1,13 +1,16 @@
 """The training loop on a task of one matrix: a run that is stopped and started again does the same steps."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from trellis_cli.errors import FileError, TrellisError
+from trellis_cli.errors import DiskError, FileError, TrellisError
+from trellis_cli.training import state
 from trellis_cli.training.loop import LoopRecipe, step_generator, train
 from trellis_cli.training.optim import OptimizerRecipe
 
@@ -32,6 +35,20 @@ class Regression:
 
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
         return {"score": float(step)}
+
+
+class Interrupted(Regression):
+    """Ctrl-C, `times` times, within the loss of one step."""
+
+    def __init__(self, *, at: int, times: int = 1) -> None:
+        super().__init__()
+        self.at, self.times = at, times
+
+    def loss(self, module: nn.Module, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        terms = super().loss(module, batch, generator)
+        for _ in range(self.times if self.calls == self.at else 0):
+            signal.raise_signal(signal.SIGINT)
+        return terms
 
 
 def recipe(steps: int) -> OptimizerRecipe:
@@ -66,6 +83,52 @@ def test_nan_stops_with_a_message_and_keeps_the_checkpoint(tmp_path):
     train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
     whole = run(tmp_path / "whole", 20)
     assert all(torch.equal(whole[k], v) for k, v in task.module.state_dict().items())
+
+
+def test_ctrl_c_finishes_and_saves_the_step(tmp_path):
+    """A real signal, in the middle of step 7; checkpoints are due at 3, 6 and 9."""
+    task = Interrupted(at=7)
+    with pytest.raises(KeyboardInterrupt):
+        train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+    assert task.calls == 7
+    with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "7"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # ours is gone again
+    whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(at=8, times=2), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+    with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "6"
+    whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_half_a_row_of_the_log_does_no_harm(tmp_path):
+    run(tmp_path, 6)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 7, "lo')
+    run(tmp_path, 9)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows if "loss" in r] == list(range(1, 10))
+
+
+def test_a_full_disk_keeps_the_checkpoint(tmp_path, monkeypatch):
+    def full(tensors: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        run(tmp_path, 3)
+        before = (tmp_path / "checkpoint.safetensors").read_bytes()
+        patch.setattr(state, "save_file", full)
+        with pytest.raises(DiskError, match="checkpoint.safetensors could not be written: No space left on device"):
+            run(tmp_path, 20)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_damaged_checkpoint_is_named(tmp_path):

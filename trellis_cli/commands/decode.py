@@ -21,13 +21,15 @@ def decode(
     require_gpu: o.RequireGpu = False,
     backend: o.Backend = None,
     overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
     """Decode latents to files that other programs open.
 
-    mesh: .glb .obj .ply .stl; gaussians: .ply .splat; both: .h5. Without -o, x.slat.h5 gives x.glb or x.ply beside it.
+    mesh: .glb .obj .ply .stl; gaussians: .ply .splat; both: .h5. Without -o, x.slat.h5 gives x.glb or x.ply beside it,
+    of several assets a folder x with a file each.
 
     Example:  trellis decode cabin.slat.h5 --format mesh -o cabin.glb
     """
@@ -38,6 +40,6 @@ def decode(
 
         done = stage(
             gather(inputs, (".h5",), what="a stage file"), open_model(model), kind=format, out=out,
-            device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+            device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
-        console.result("\n".join(d.text for d in done), [[str(f) for f in d.files] for d in done], as_json=json)
+        console.result(done.text, done, as_json=json)

@@ -34,12 +34,14 @@ def encode(
     Example:  trellis encode chairs.features.h5 -o chairs.slat.h5
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+        from trellis_cli.io.inputs import gather
         from trellis_cli.io.model_folders import open_model
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.encode import encode as stage
 
         summary = stage(
-            inputs, out, open_model(model), mirror=mirror, device=chosen, dtype=o.torso_dtype(dtype, chosen),
+            gather(inputs, (".h5",), what="a stage file"), out, open_model(model), mirror=mirror, device=chosen,
+            dtype=o.torso_dtype(dtype, chosen),
             shard=parse_shard(shard), overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(summary.text, summary, as_json=json)

@@ -32,11 +32,12 @@ def featurize(
     Example:  trellis featurize chairs.voxels.h5 chairs.views.h5 -o chairs.features.h5
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+        from trellis_cli.io.inputs import gather
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.featurize import featurize as stage
 
         summary = stage(
-            inputs,
+            gather(inputs, (".h5",), what="a stage file"),
             out,
             encoder=encoder,
             device=chosen,

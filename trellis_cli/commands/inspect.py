@@ -20,10 +20,11 @@ def inspect(
     Example:  trellis inspect chairs.slat.h5 --json
     """
     with o.running(quiet=quiet, verbose=verbose):
+        from trellis_cli.io.inputs import gather
         from trellis_cli.stages.inspect import as_text
         from trellis_cli.stages.inspect import inspect as stage
 
-        reports = [stage(path) for path in inputs]
+        reports = [stage(path) for path in gather(inputs, (".h5",), what="a stage file", others=True)]
         console.result(
             "\n".join(as_text(r) for r in reports), reports if len(reports) > 1 else reports[0], as_json=json
         )

@@ -24,8 +24,10 @@ def sample(
     device: o.Device = "auto",
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
+    shard: o.Shard = None,
     backend: o.Backend = None,
     overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -39,12 +41,14 @@ def sample(
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         from trellis_cli.io.model_folders import open_model
+        from trellis_cli.session import parse_shard
         from trellis_cli.stages.sample import check_prompts
         from trellis_cli.stages.sample import sample as stage
 
         check_prompts(text or [])  # before a model is looked for
         summary = stage(
             text or [], out, open_model(model), num=num, seed=seed, steps=steps, guidance=guidance,
-            device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+            device=chosen, dtype=o.torso_dtype(dtype, chosen), shard=parse_shard(shard),
+            overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(summary.text, summary, as_json=json)

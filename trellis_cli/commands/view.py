@@ -15,6 +15,7 @@ def view(
     num_views: Annotated[int, typer.Option("--views", min=1, max=32, help="Views an asset.")] = 4,
     size: Annotated[int, typer.Option(min=16, max=2048, help="Width and height of each in pixels.")] = 256,
     format: Annotated[str, typer.Option(help="What to decode latents to first: gaussians or mesh.")] = "gaussians",
+    captions: Annotated[bool, typer.Option("--captions/--no-captions", help="Write over each row what it is.")] = True,
     model: o.Model = "mini",
     device: o.Device = "auto",
     dtype: o.Dtype = "auto",
@@ -31,11 +32,14 @@ def view(
     Example:  trellis view chairs.slat.h5 -o chairs.png
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device) as chosen:
+        from trellis_cli.io.inputs import gather
         from trellis_cli.stages.decode import resolve_kind
+        from trellis_cli.stages.view import VIEWABLE
         from trellis_cli.stages.view import view as stage
 
         rows = stage(
-            inputs, out, model, num_views=num_views, size=size, kind=resolve_kind(format, None),
+            gather(inputs, VIEWABLE, what="something to look at", others=True), out, model,
+            num_views=num_views, size=size, kind=resolve_kind(format, None), captions=captions,
             device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
         )  # fmt: skip
         console.result(f"{out}: {rows} assets, {num_views} views each", {"out": out, "assets": rows}, as_json=json)

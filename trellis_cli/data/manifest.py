@@ -5,13 +5,13 @@ A row holds what `Row` says. It names the split, which is by group, so that near
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from trellis_cli.data.index import MANIFEST, TEST_SHARE, read_manifest
+from trellis_cli.io.aside import write_text
 
 OBJECTS = "objects"
 MAX_HELD_OUT_GROUP = 4
@@ -74,6 +74,4 @@ def write_rows(folder: Path, rows: Mapping[str, Row]) -> None:
     settled = [replace(row, split=split_of(row.group, sizes[row.group])) for row in unique]
     settled.sort(key=lambda row: (row.source, row.key))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in settled]
-    part = folder / f".{MANIFEST}.part"
-    part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(part, folder / MANIFEST)
+    write_text(folder / MANIFEST, "".join(line + "\n" for line in lines))

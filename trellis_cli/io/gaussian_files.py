@@ -4,7 +4,6 @@ Both are written as the published code does, turned by (x, y, z) -> (x, -z, y), 
 values before activation: logit of the opacity, log of the scales. A .splat keeps colours and rotations in 8 bits each.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ import torch
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP, matrix_to_quat, quat_multiply
+from trellis_cli.io.aside import write_bytes
+from trellis_cli.io.stamps import BLANK, stamped
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.spherical_harmonics import from_colours, to_colours
 
@@ -36,21 +37,26 @@ def write_gaussians(path: Path | str, gaussians: Gaussians) -> None:
 
     Raises:
         UsageError: another ending.
+        DiskError: the disk is full, or the folder cannot be written.
         ValueError: harmonics beyond the constant, which would need turning too.
     """
     path = Path(path)
+    write_bytes(path, gaussian_bytes(gaussians, path.suffix.lower()))
+
+
+def gaussian_bytes(gaussians: Gaussians, suffix: str, *, work: str = "") -> bytes:
+    """What `write_gaussians` writes; raises as it does.
+
+    `work`, where given, is stamped into a .ply (io/stamps.py); a .splat has no room for it.
+    """
     writers = {".ply": _ply_bytes, ".splat": _splat_bytes}
-    if path.suffix.lower() not in writers:
-        raise UsageError(f"{path}: Gaussians are written as {' or '.join(writers)}", hint="for example -o chair.ply")
+    if suffix not in writers:
+        raise UsageError(
+            f"Gaussians are written as {' or '.join(writers)}, not as {suffix!r}", hint="for example -o chair.ply"
+        )
     if gaussians.sh.shape[1] != 1:
         raise ValueError(f"only the constant harmonic can be written, got {gaussians.sh.shape[1]} a Gaussian")
-    data = writers[path.suffix.lower()](gaussians)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    return stamped(writers[suffix](gaussians, BLANK if work else ""), work)
 
 
 def read_gaussians(path: Path | str) -> Gaussians:
@@ -104,16 +110,17 @@ def _in_the_formats_axes(gaussians: Gaussians) -> tuple[np.ndarray, ...]:
     return tuple(t.numpy() for t in (means, quats, scales.clamp_min(1e-12), opacities.clamp(1e-7, 1 - 1e-7), sh))
 
 
-def _ply_bytes(gaussians: Gaussians) -> bytes:
+def _ply_bytes(gaussians: Gaussians, remark: str) -> bytes:
     means, quats, scales, opacities, sh = _in_the_formats_axes(gaussians)
     logit = np.log(opacities / (1 - opacities))[:, None]
     rows = np.concatenate([means, np.zeros_like(means), sh, logit, np.log(scales), quats], axis=1)
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
+    lines = ["ply", "format binary_little_endian 1.0", *([f"comment {remark}"] if remark else [])]
+    lines += [f"element vertex {len(rows)}"]
     lines += [f"property float {name}" for name in PLY_FIELDS] + ["end_header", ""]
     return "\n".join(lines).encode() + rows.astype("<f4").tobytes()
 
 
-def _splat_bytes(gaussians: Gaussians) -> bytes:
+def _splat_bytes(gaussians: Gaussians, remark: str) -> bytes:
     means, quats, scales, opacities, sh = _in_the_formats_axes(gaussians)
     rows = np.empty(len(means), SPLAT)
     rows["means"], rows["scales"] = means, scales

@@ -87,11 +87,13 @@ def textured_glb(mesh: TexturedMesh) -> bytes:
     return document.to_bytes()
 
 
-def plain_glb(mesh: Mesh) -> bytes:
-    """The mesh as a GLB: y up, with its vertex colours and normals where it has them."""
+def plain_glb(mesh: Mesh, remark: str = "") -> bytes:
+    """The mesh as a GLB: y up, with its vertex colours and normals where it has them; a remark in `asset.extras`."""
     vertices, faces = (t.detach().cpu().numpy() for t in (mesh.vertices, mesh.faces))
     colours, normals = (None if t is None else t.detach().cpu().numpy() for t in (mesh.colours, mesh.normals))
     document = _Document()
+    if remark:
+        document.json["asset"]["extras"] = {"remark": remark}
     attributes = _attributes(document, vertices, colours=colours, normals=normals)
     _primitive(
         document, attributes, faces.reshape(-1), _material(document, Material() if colours is None else _WHITE, {})

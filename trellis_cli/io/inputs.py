@@ -7,25 +7,29 @@ from pathlib import Path
 from trellis_cli.errors import FileError, UsageError
 
 
-def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str) -> list[Path]:
+def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, others: bool = False) -> list[Path]:
     """The files meant by `arguments`: files as they are, folders searched for `suffixes`, `.txt` read as a list.
 
+    Args:
+        others: let single files of other kinds pass, for a caller that says better than this what they are.
+
     Raises:
-        FileError: a folder without such files, a list that names none, or nothing there at all.
+        FileError: a folder without such files, a list that is no text or names none.
         UsageError: a single file of another kind.
     """
     found: list[Path] = []
     for argument in arguments:
         if argument.is_dir():
-            inside = sorted(p for p in argument.rglob("*") if p.name.lower().endswith(tuple(suffixes)) and p.is_file())
+            inside = sorted(p for p in argument.rglob("*") if _meant(p, suffixes))
             if not inside:
                 raise FileError(
-                    f"{argument} holds no {what} ({', '.join(suffixes)})", hint="give another folder, or files"
+                    f"{argument} holds nothing that is {what} ({', '.join(suffixes)})",
+                    hint="give another folder, or files",
                 )
             found += inside
         elif argument.suffix.lower() == ".txt" and argument.is_file():
-            found += _listed(argument, what)
-        elif not argument.name.lower().endswith(tuple(suffixes)):
+            found += _listed(argument)
+        elif not others and not argument.name.lower().endswith(tuple(suffixes)):
             raise UsageError(
                 f"{argument} is not {what}: its name ends in none of {', '.join(suffixes)}", hint="see `trellis --help`"
             )
@@ -34,11 +38,20 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str) -> 
     return found
 
 
-def _listed(path: Path, what: str) -> list[Path]:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+def _meant(path: Path, suffixes: Sequence[str]) -> bool:
+    """Whether a search finds a file: not the parts of a batch that is still running, or was stopped."""
+    unfinished = any(folder.suffix == ".parts" for folder in path.parents)
+    return path.name.lower().endswith(tuple(suffixes)) and path.is_file() and not unfinished
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is no list: {error}", hint="a .txt names one path a line, in UTF-8") from error
     files = [path.parent / line for line in lines if line and not line.startswith("#")]
     if not files:
-        raise FileError(f"{path} lists no {what}", hint="one path a line")
+        raise FileError(f"{path} lists nothing", hint="one path a line")
     return files
 
 

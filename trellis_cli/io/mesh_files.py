@@ -5,19 +5,20 @@ when written. PLY, STL and OFF files are taken, and written, as they are: z up.
 """
 
 import io
-import os
 import re
 import struct
 from pathlib import Path
 
 import numpy as np
 
-from trellis_cli.errors import FileError, TrellisError, UsageError
+from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import plain_glb, textured_glb
 from trellis_cli.io.gltf import read_gltf
 from trellis_cli.io.mesh_parts import Part, joined, refuse_too_many
 from trellis_cli.io.obj import obj_bytes, read_obj
+from trellis_cli.io.stamps import BLANK, stamped
 from trellis_cli.representations.mesh import Material, Mesh, TexturedMesh
 
 READABLE = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
@@ -181,7 +182,7 @@ def _from_trimesh(mesh) -> Part:
 
 def write_textured_glb(path: Path | str, mesh: TexturedMesh) -> None:
     """Write a textured mesh (z up) as a GLB (y up), whole or not at all; the same mesh gives the same bytes."""
-    _replace(Path(path), textured_glb(mesh))
+    write_bytes(Path(path), textured_glb(mesh))
 
 
 def write_mesh(path: Path | str, mesh: Mesh) -> None:
@@ -191,15 +192,23 @@ def write_mesh(path: Path | str, mesh: Mesh) -> None:
 
     Raises:
         UsageError: another extension.
+        DiskError: the disk is full, or the folder cannot be written.
     """
     path = Path(path)
+    write_bytes(path, mesh_bytes(mesh, path.suffix.lower()))
+
+
+def mesh_bytes(mesh: Mesh, suffix: str, *, work: str = "") -> bytes:
+    """What `write_mesh` writes, with a stamp of `work` (io/stamps.py) where that is given; raises as it does."""
     writers = {".glb": plain_glb, ".obj": obj_bytes, ".ply": _ply_bytes, ".stl": _stl_bytes}
-    if path.suffix.lower() not in writers:
-        raise UsageError(f"{path}: meshes are written as {' '.join(WRITABLE)}", hint="choose one of these extensions")
-    _replace(path, writers[path.suffix.lower()](mesh))
+    if suffix not in writers:
+        raise UsageError(
+            f"meshes are written as {' '.join(WRITABLE)}, not as {suffix!r}", hint="choose one of these extensions"
+        )
+    return stamped(writers[suffix](mesh, BLANK if work else ""), work)
 
 
-def _ply_bytes(mesh: Mesh) -> bytes:
+def _ply_bytes(mesh: Mesh, remark: str) -> bytes:
     vertices, faces = mesh.vertices.detach().cpu().numpy(), mesh.faces.cpu().numpy()
     fields = [(axis, "<f4") for axis in "xyz"] + [
         (c, "u1") for c in ("red", "green", "blue") if mesh.colours is not None
@@ -214,34 +223,20 @@ def _ply_bytes(mesh: Mesh) -> bytes:
     triangles = np.empty(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
     triangles["count"], triangles["corners"] = 3, faces
     names = {"<f4": "float", "u1": "uchar"}
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+    header = ["ply", "format binary_little_endian 1.0", *([f"comment {remark}"] if remark else [])]
+    header += [f"element vertex {len(vertices)}"]
     header += [f"property {names[kind]} {name}" for name, kind in fields]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
     return b"".join(("\n".join(header).encode(), rows.tobytes(), triangles.tobytes()))
 
 
-def _stl_bytes(mesh: Mesh) -> bytes:
+def _stl_bytes(mesh: Mesh, remark: str) -> bytes:
     corners = mesh.vertices.detach().cpu().float().numpy()[mesh.faces.cpu().numpy()]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     rows = np.zeros(len(corners), [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
     rows["normal"], rows["corners"] = normals, corners
     out = io.BytesIO()
-    out.write(b"trellis".ljust(80, b"\0") + struct.pack("<I", len(rows)))
+    out.write((remark or "trellis").encode().ljust(80, b"\0") + struct.pack("<I", len(rows)))
     out.write(rows.tobytes())
     return out.getvalue()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` at `path` by renaming, so that no reader meets half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise TrellisError(
-            f"{path}: it cannot be written ({error.strerror or error})",
-            hint="free some disk space or choose another folder",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

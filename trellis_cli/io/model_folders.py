@@ -5,7 +5,6 @@ A model is named by folder or by the name of a shipped one.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io.aside import aside, write_text
 from trellis_cli.io.quantised import dequantise, quantise
 from trellis_cli.networks.published import build_network
 
@@ -41,13 +42,9 @@ def save_state(stem: Path, name: str, args: dict[str, Any], state: dict[str, Ten
     stored = {"float32": lambda s: {k: v.float() if v.is_floating_point() else v for k, v in s.items()},
               "float16": lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
               "int8": quantise}[store](state)  # fmt: skip
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    part = stem.with_name(stem.name + ".safetensors.part")
-    save_file(stored, part)
-    os.replace(part, stem.with_name(stem.name + ".safetensors"))
-    part = stem.with_name(stem.name + ".json.part")
-    part.write_text(json.dumps({"name": name, "args": args}, indent=4) + "\n")
-    os.replace(part, stem.with_name(stem.name + ".json"))
+    with aside(stem.with_name(stem.name + ".safetensors"), also=(SafetensorError,)) as part:
+        save_file(stored, part)
+    write_text(stem.with_name(stem.name + ".json"), json.dumps({"name": name, "args": args}, indent=4) + "\n")
 
 
 def read_network_json(stem: Path) -> tuple[str, dict[str, Any]]:

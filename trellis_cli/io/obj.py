@@ -179,8 +179,11 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def obj_bytes(mesh: Mesh) -> bytes:
-    """The mesh as OBJ text, y up as such files usually are, with colours after the positions where it has them."""
+def obj_bytes(mesh: Mesh, remark: str = "") -> bytes:
+    """The mesh as OBJ text, y up as such files usually are, with colours after the positions where it has them.
+
+    A remark stands in the first line.
+    """
     from trellis_cli.geometry.rotations import Z_UP_TO_Y_UP
 
     columns = [mesh.vertices.detach().cpu().double().numpy() @ Z_UP_TO_Y_UP.T]
@@ -189,7 +192,7 @@ def obj_bytes(mesh: Mesh) -> bytes:
     vertices = np.concatenate(columns, 1)
     faces = mesh.faces.cpu().numpy() + 1
     out = io.BytesIO(b"")
-    out.write(b"# trellis\n")
+    out.write(f"# {remark or 'trellis'}\n".encode())
     np.savetxt(out, vertices + 0.0, fmt="v" + " %.7g" * vertices.shape[1])
     np.savetxt(out, faces, fmt="f %d %d %d")
     return out.getvalue()

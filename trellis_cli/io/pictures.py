@@ -1,13 +1,14 @@
 """Pictures as files: grids of them, written whole."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from trellis_cli.io.aside import aside
 
 
 def to_uint8(picture: Tensor | np.ndarray) -> np.ndarray:
@@ -17,11 +18,9 @@ def to_uint8(picture: Tensor | np.ndarray) -> np.ndarray:
 
 
 def save_picture(path: Path, picture: Tensor | np.ndarray) -> None:
-    """Write a PNG aside and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(to_uint8(picture)).save(part, "PNG")
-    os.replace(part, path)
+    """Write a PNG, whole or not at all. Raises DiskError."""
+    with aside(path) as part:
+        Image.fromarray(to_uint8(picture)).save(part, "PNG")
 
 
 def grid(pictures: Sequence[Tensor | np.ndarray], *, columns: int, gap: int = 2) -> np.ndarray:
@@ -34,6 +33,29 @@ def grid(pictures: Sequence[Tensor | np.ndarray], *, columns: int, gap: int = 2)
         top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
         sheet[top : top + h, left : left + w] = picture
     return sheet
+
+
+def labelled(rows: Sequence[tuple[str, Sequence[Tensor | np.ndarray]]], *, gap: int = 2) -> np.ndarray:
+    """A row of equal pictures under each text, on white, uint8 [h, w, 3]. An empty text takes no room."""
+    strips: list[np.ndarray] = []
+    for text, pictures in rows:
+        strip = grid(pictures, columns=len(pictures), gap=gap)
+        strips += [_line(text, strip.shape[1], to_uint8(pictures[0]).shape[0]), strip] if text else [strip]
+    space = np.full((gap, max(s.shape[1] for s in strips), 3), 255, np.uint8)
+    return np.concatenate([part for strip in strips for part in (strip, space)][:-1])
+
+
+def _line(text: str, width: int, size: int) -> np.ndarray:
+    """One line of text for pictures of this size; what does not fit is cut."""
+    font = ImageFont.load_default(max(12, size // 14))
+    if font.getlength(text) > width - 4:
+        while text and font.getlength(text + "...") > width - 4:
+            text = text[:-1]
+        text += "..."
+    _, top, _, bottom = font.getbbox("Agjpqy")
+    picture = Image.new("RGB", (width, int(bottom - top) + 6), "white")
+    ImageDraw.Draw(picture).text((3, 3 - top), text, fill=(40, 40, 40), font=font)
+    return np.asarray(picture)
 
 
 def save_grid(path: Path, pictures: Sequence[Tensor | np.ndarray], *, columns: int) -> None:

@@ -1,19 +1,20 @@
 """Stage files: HDF5 read with suspicion and written whole. The layout is io/schema.py's; this module only obeys it."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 
 from trellis_cli import __version__
-from trellis_cli.errors import FileError, SchemaError, TrellisError
+from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.io.aside import aside
 from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.hdf5_file import Hdf5File
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
 Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
@@ -62,7 +63,8 @@ class StageGroup:
 
     @property
     def lengths(self) -> np.ndarray:
-        return self._h5["lengths"][:]
+        with _reading(self.path):
+            return cast(h5py.Dataset, self._h5["lengths"])[:]
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
@@ -70,6 +72,10 @@ class StageGroup:
 
     def asset(self, index: int) -> Asset:
         """Everything of one asset; offsets into packed bytes start at 0 again."""
+        with _reading(self.path):
+            return self._asset(index)
+
+    def _asset(self, index: int) -> Asset:
         out: Asset = {}
         for name, spec in self.spec.fields.items():
             if name not in self._h5:
@@ -99,8 +105,10 @@ class StageFile:
         if name not in self._h5:
             held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
             raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
-        check_group(self._h5[name], spec, self.path)
-        return StageGroup(self._h5[name], spec, self.path)
+        with _reading(self.path):
+            h5 = cast(h5py.Group, self._h5[name])
+            check_group(h5, spec, self.path)
+            return StageGroup(h5, spec, self.path)
 
 
 @contextmanager
@@ -122,15 +130,21 @@ def open_stage(path: Path) -> Iterator[StageFile]:
     except OSError as error:
         raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
     with h5:
-        try:
+        with _reading(path):
             _check_layout(h5, path)
-            yield StageFile(h5, path)
-        except (OSError, RuntimeError) as error:  # h5py's own words for data that cannot be read
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise FileError(
-                f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite"
-            ) from error
+            file = StageFile(h5, path)
+        yield file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Around every read, and nothing else: h5py's own words for data that cannot be read become a FileError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
 
 
 def _check_layout(h5: h5py.File, path: Path) -> None:
@@ -151,31 +165,23 @@ def write_stage(
         groups: for each group its assets (without `ids` a KeyError) and its attributes. Assets are visited twice, so a
             sequence, lazy or not.
     Raises:
-        TrellisError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(part, "w", libver=("v110", "v110")) as h5:
+    with aside(path) as part, Hdf5File(part) as file:
+        with h5py.File(file, "w", libver=("v110", "v110")) as h5:
             h5.attrs.update(provenance.attributes())
             for name, (assets, attrs) in groups.items():
-                _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
+                _write_group(h5.create_group(name), GROUPS[name], assets, attrs, file)
+            h5.flush()
+            file.check()  # before anything is read back
             for name in groups:
                 check_group(h5[name], GROUPS[name], path)
-        with part.open("rb") as f:
-            os.fsync(f.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        # HDF5 reports a full disk in its own words ("errno = 28"), sometimes only when the file is closed.
-        raise TrellisError(
-            f"{path} could not be written: {_first_line(error)}",
-            hint="free some disk space or choose another folder; run the same command again to go on",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+        file.check()
 
 
-def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Mapping[str, Any]) -> None:
+def _write_group(
+    h5: h5py.Group, spec: Group, assets: Sequence[Asset] | Iterator[Asset], attrs: Mapping[str, Any], file: Hdf5File
+) -> None:
     h5.attrs.update({"version": spec.version, "command": spec.command.split("`")[0], **attrs})
     sizes: dict[str, int] = {"b": 0}
     first: Asset | None = None
@@ -191,6 +197,7 @@ def _write_group(h5: h5py.Group, spec: Group, assets: Sequence[Asset], attrs: Ma
     data = {k: v for k, v in data.items() if v is not None}
     byte_base = 0
     for asset in assets:
+        file.check()
         steps = {axis: int(asset[name]) for axis, name in spec.packed.items()} | {"b": 1}
         for name, dataset in data.items():
             axis = str(spec.fields[name].shape[0])

@@ -5,7 +5,7 @@ Source: Devlin et al., "BERT" (arXiv:1810.04805), post-norm blocks; weights of s
 """
 
 import json
-import warnings
+import logging
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.io.quantised import dequantise, quantise
 from trellis_cli.networks.condition import Condition
+
+_log = logging.getLogger(__name__)
 
 # Cosine to float32, worst of the 31,640 token states of 5,494 captions of real objects: every matrix as int8 0.9975
 # (242 states below 0.999; on 26 prompts of other kinds 0.9961), these two 0.9995 at 33.3 MB, none 0.999999 at 45.1 MB.
@@ -95,8 +97,10 @@ class TextEncoder:
         all_ids = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
         too_long = [ids for ids in all_ids if len(ids) > self.max_tokens]
         if too_long:
-            found = f"the longest has {max(map(len, too_long))} tokens"
-            warnings.warn(f"{len(too_long)} text(s) cut to {self.max_tokens} tokens ({found})", stacklevel=3)
+            longest = max(map(len, too_long))
+            _log.warning(
+                "%d text(s) cut to %d tokens (the longest has %d tokens)", len(too_long), self.max_tokens, longest
+            )
         return [ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]] for ids in all_ids]
 
     @torch.no_grad()

@@ -1,40 +1,31 @@
 """Latents to representations: Gaussians or a mesh, as files people open or as stage files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import torch
-from torch import nn
 
 from trellis_cli.errors import FileError, TrellisError, UsageError
 from trellis_cli.geometry.mesh_cleanup import clean_mesh
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.digests import file_digest
-from trellis_cli.io.gaussian_files import write_gaussians
-from trellis_cli.io.mesh_files import write_mesh
+from trellis_cli.io.gaussian_files import gaussian_bytes
+from trellis_cli.io.mesh_files import mesh_bytes
 from trellis_cli.io.model_folders import ModelFolder
-from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids
+from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids
+from trellis_cli.networks.slat_vae import SlatTransformer
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.session import Item, run_batch
+from trellis_cli.stages.decode_files import Decoded, Source, names_a_file, write_files
 from trellis_ops.isosurface import isosurface
 
 FORMATS = {"mesh": (".glb", ".obj", ".ply", ".stl"), "gaussians": (".ply", ".splat")}
+DEFAULT_SUFFIX = {"mesh": ".glb", "gaussians": ".ply"}
 MAX_FACES = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What was written for one input file."""
-
-    files: tuple[Path, ...]
-    skipped: int
-
-    @property
-    def text(self) -> str:
-        where = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files in {self.files[0].parent}"
-        return where + (f" ({self.skipped} done already)" if self.skipped else "")
 
 
 class Decoder:
@@ -44,9 +35,30 @@ class Decoder:
         self, model: ModelFolder, kind: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.kind, self.device = kind, device
-        self.network: nn.Module = model.load(
-            {"mesh": "slat_decoder_mesh", "gaussians": "slat_decoder_gs"}[kind], device=device, dtype=dtype
+        self.network = cast(
+            SlatTransformer,
+            model.load({"mesh": "slat_decoder_mesh", "gaussians": "slat_decoder_gs"}[kind], device=device, dtype=dtype),
         )
+
+    def latents(self, group: StageGroup, index: int) -> Packed:
+        """The latents of one asset of an open file.
+
+        Raises:
+            FileError: no voxels, or latents of a grid or a width that the model was not made for.
+        """
+        asset, network = group.asset(index), self.network
+        coords, feats = torch.from_numpy(asset["coords"]).int(), torch.from_numpy(asset["feats"])
+        if not len(coords):
+            raise FileError(f"{group.path}: asset {index} has no voxels", hint="sample it anew with another --seed")
+        found = (int(group.attrs["resolution"]), feats.shape[1])
+        wanted = (network.resolution, network.in_channels)
+        if found != wanted:
+            raise FileError(
+                f"{group.path} holds latents of {found[1]} channels at {found[0]}^3, the model takes {wanted[1]} at "
+                f"{wanted[0]}^3",
+                hint="give the --model that made them; `trellis inspect` names it",
+            )
+        return Packed(feats, coords, torch.tensor([0, len(coords)]))
 
     @torch.no_grad()
     def gaussians(self, latents: Packed) -> Gaussians:
@@ -87,7 +99,8 @@ def decode(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     overwrite: bool = False,
-) -> list[Decoded]:
+    retry_failed: bool = False,
+) -> Decoded:
     """Decode every asset of every input file.
 
     Args:
@@ -95,30 +108,52 @@ def decode(
         out: a file for one asset, a folder, or a .h5 stage file; by default beside each input, `x.slat.h5` to `x.glb`.
 
     Raises:
-        UsageError: formats that contradict, or one file name for several assets.
-        FileError: an input that is not a stage file with /slat, or latents the model was not made for.
+        UsageError: formats that contradict, one file name for several assets, or another file in the way.
+        TrellisError: the error of the only asset there was, as it came: no stage file with /slat, latents that the
+            model was not made for, no surface.
+        SomeFailed: some of several assets or inputs failed; the others are written.
     """
     kind = resolve_kind(kind, out)
-    for path in inputs:
-        with open_stage(path) as file:
-            file.group("slat")
-    if out is not None and out.suffix == ".h5":
-        return [_to_stage_file(inputs, model, kind, out, device, dtype, overwrite)]
-    if out is not None and out.suffix and len(inputs) > 1:
+    one_file = out is not None and names_a_file(out) and out.suffix.lower() != ".h5"
+    if one_file and len(inputs) > 1:
         raise UsageError(f"-o {out} names one file for {len(inputs)} inputs", hint="leave -o out, or name a folder")
-    decoder: list[Decoder] = []
 
-    def lazy() -> Decoder:
-        if not decoder:
-            decoder.append(Decoder(model, kind, device=device, dtype=dtype))
-        return decoder[0]
+    @cache
+    def decoder() -> Decoder:  # not before something is to be done
+        return Decoder(model, kind, device=device, dtype=dtype)
 
-    return [_decode_file(path, lazy, kind, out, overwrite) for path in inputs]
+    with ExitStack() as stack:
+        sources: list[Source] = []
+        bad: list[tuple[str, TrellisError]] = []
+        for path in inputs:
+            try:
+                group = stack.enter_context(open_stage(path)).group("slat")
+            except FileError as error:
+                bad.append((str(path), error))
+            else:
+                sources += [Source(path, group, index) for index in range(len(group))]
+                if one_file and not len(group):
+                    bad.append((str(path), FileError(f"{path} holds no asset", hint="nothing to decode")))
+        if out is not None and names_a_file(out) and out.suffix.lower() == ".h5":
+            return _to_stage_file(sources, bad, model, kind, out, decoder, dtype, overwrite, retry_failed)
+        suffix = out.suffix.lower() if out is not None and names_a_file(out) else DEFAULT_SUFFIX[kind]
+        parameters = {**_parameters(model, kind, dtype), "max_faces": MAX_FACES, "suffix": suffix}
+
+        def content(source: Source, work: str) -> bytes:
+            latents = decoder().latents(source.group, source.index)
+            if kind == "mesh":
+                return mesh_bytes(decoder().mesh(latents), suffix, work=work)
+            return gaussian_bytes(decoder().gaussians(latents), suffix, work=work)
+
+        return write_files(
+            sources, content, parameters | {"weights": model.digest}, inputs, out, suffix,
+            bad=bad, overwrite=overwrite, retry_failed=retry_failed,
+        )  # fmt: skip
 
 
 def resolve_kind(kind: str | None, out: Path | None) -> str:
     """What to decode to, from --format and the output's extension. Raises UsageError where they contradict."""
-    suffix = out.suffix.lower() if out is not None else ""
+    suffix = out.suffix.lower() if out is not None and names_a_file(out) else ""
     if kind is not None and kind not in FORMATS:
         raise UsageError(f"--format {kind!r} is not known", hint=f"one of: {', '.join(FORMATS)}")
     if kind is None:
@@ -130,76 +165,46 @@ def resolve_kind(kind: str | None, out: Path | None) -> str:
     return kind
 
 
-def _decode_file(path: Path, decoder, kind: str, out: Path | None, overwrite: bool) -> Decoded:
-    suffix = ".glb" if kind == "mesh" else ".ply"
-    with open_stage(path) as file:
-        group = file.group("slat")
-        if not len(group):
-            raise FileError(f"{path} holds no asset", hint="nothing to decode")
-        stem = path.name.removesuffix(".h5").removesuffix(".slat")
-        if len(group) == 1:
-            folder = out is not None and not out.suffix
-            targets = [out / (stem + suffix) if folder and out else out or path.with_name(stem + suffix)]
-        elif out is not None and out.suffix:
-            raise UsageError(
-                f"-o {out} names one file, but {path} holds {len(group)} assets", hint="leave -o out, or name a folder"
-            )
-        else:
-            targets = [(out or path.with_name(stem)) / f"{id_}{suffix}" for id_ in group.ids]
-        skipped = 0
-        for index, target in enumerate(targets):
-            if target.exists() and not overwrite:
-                raise UsageError(f"{target} exists", hint="pass --overwrite to replace it, or choose another -o")
-            _write(target, decoder(), kind, _latents(group, index))
-    return Decoded(tuple(targets), skipped)
-
-
-def _latents(group, index: int) -> Packed:
-    asset = group.asset(index)
-    coords, feats = torch.from_numpy(asset["coords"]).int(), torch.from_numpy(asset["feats"])
-    if not len(coords):
-        raise FileError(f"{group.path}: asset {index} has no voxels", hint="sample it anew with another --seed")
-    return Packed(feats, coords, torch.tensor([0, len(coords)]))
-
-
-def _write(target: Path, decoder: Decoder, kind: str, latents: Packed) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "mesh":
-        write_mesh(target, decoder.mesh(latents))
-    else:
-        write_gaussians(target, decoder.gaussians(latents))
+def _parameters(model: ModelFolder, kind: str, dtype: torch.dtype) -> dict[str, Any]:
+    return {"model": model.id, "format": kind, "dtype": str(dtype).removeprefix("torch.")}
 
 
 def _to_stage_file(
-    inputs: Sequence[Path], model: ModelFolder, kind: str, out: Path, device: str, dtype: torch.dtype, overwrite: bool
+    sources: Sequence[Source],
+    bad: Sequence[tuple[str, TrellisError]],
+    model: ModelFolder,
+    kind: str,
+    out: Path,
+    decoder: Callable[[], Decoder],
+    dtype: torch.dtype,
+    overwrite: bool,
+    retry_failed: bool,
 ) -> Decoded:
     """All assets into one /gaussians or /mesh file."""
-    items = []
-    for path in inputs:
-        with open_stage(path) as file:
-            items += [Item(id_, f"{path.name}:{i}", (path, i)) for i, id_ in enumerate(file.group("slat").ids)]
-    decoder = Decoder(model, kind, device=device, dtype=dtype)
 
     def work(item: Item) -> dict[str, Asset]:
-        with open_stage(item.payload[0]) as file:
-            latents = _latents(file.group("slat"), item.payload[1])
+        latents = decoder().latents(item.payload.group, item.payload.index)
         if kind == "mesh":
-            mesh = decoder.mesh(latents)
+            mesh = decoder().mesh(latents)
             assert mesh.colours is not None
             return {"mesh": with_ids(
                 item.id, lengths=len(mesh.vertices), face_lengths=len(mesh.faces),
                 vertices=mesh.vertices.float().numpy(), faces=mesh.faces.int().numpy(),
                 colours=mesh.colours.float().numpy(),
             )}  # fmt: skip
-        g = decoder.gaussians(latents)
+        g = decoder().gaussians(latents)
         return {"gaussians": with_ids(
-            item.id, lengths=len(g), means=g.means.numpy(), quats=g.quats.numpy(), scales=g.scales.numpy(),
-            opacities=g.opacities.numpy(), sh=g.sh.numpy(),
+            item.id, lengths=len(g), means=g.means.cpu().numpy(), quats=g.quats.cpu().numpy(),
+            scales=g.scales.cpu().numpy(), opacities=g.opacities.cpu().numpy(), sh=g.sh.cpu().numpy(),
         )}  # fmt: skip
 
-    parameters = {"model": model.id, "format": kind, "dtype": str(dtype).removeprefix("torch.")}
+    paths = dict.fromkeys(source.path for source in sources)
     provenance = Provenance(
-        "decode", parameters, inputs=[(file_digest(p), p.name) for p in inputs], model=model.provenance
-    )
-    summary = run_batch(items, work, out, provenance, {kind: {}}, overwrite=overwrite)
-    return Decoded((out,), 0 if summary.done else summary.kept)
+        "decode", _parameters(model, kind, dtype), inputs=[(file_digest(p), p.name) for p in paths],
+        model=model.provenance,
+    )  # fmt: skip
+    summary = run_batch(
+        [Item(source.id, source.name, source) for source in sources], work, out, provenance, {kind: {}},
+        overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
+    )  # fmt: skip
+    return Decoded((out,), summary.done, summary.kept)

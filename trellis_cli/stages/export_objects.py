@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from trellis_cli.data.captions import captions_of
 from trellis_cli.data.colour_words import dominant_colours
 from trellis_cli.data.manifest import OBJECTS, Row, add_row, read_rows, split_of, write_rows
 from trellis_cli.data.sources import SourceObject, folder, sweethome3d, zeroad
-from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.io.aside import write_bytes, write_text
 from trellis_cli.io.glb import textured_glb
 from trellis_cli.representations.mesh import TexturedMesh
 
@@ -98,6 +99,7 @@ def export_objects(
     Raises:
         SomeFailed: some of the objects failed; the others are written.
         FileError, UsageError: as `list_source`.
+        DiskError: the disk is full; what was written stays listed.
     """
     items = list_source(source, root, num=num, seed=seed)
     (out / OBJECTS).mkdir(parents=True, exist_ok=True)
@@ -110,10 +112,11 @@ def export_objects(
         try:
             add_row(rows, export_one(item, out))
             done += 1
-        except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
-            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        except DiskError:  # the disk, not the object
+            with suppress(DiskError):
                 write_rows(out, rows)
-                raise  # the disk, not the object
+            raise
+        except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
             reason = str(error) or type(error).__name__
             _log.warning("%s: %s", item.key, reason)
             failures[item.key] = reason
@@ -139,9 +142,7 @@ def export_one(item: SourceObject, out: Path) -> Row:
     digest = hashlib.sha256(data).hexdigest()
     path = out / OBJECTS / f"{digest}.glb"
     if not path.is_file():
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(data)
-        os.replace(part, path)
+        write_bytes(path, data)
     colours = dominant_colours(mesh)
     return Row(
         id=digest, source=item.source, key=item.key, name=item.name, category=item.category, group=item.group,
@@ -189,6 +190,6 @@ def _read_ledger(path: Path) -> dict[str, str]:
 
 def _write_ledger(path: Path, failures: dict[str, str]) -> None:
     if failures:
-        path.write_text("".join(json.dumps({"key": k, "reason": r}) + "\n" for k, r in sorted(failures.items())))
+        write_text(path, "".join(json.dumps({"key": k, "reason": r}) + "\n" for k, r in sorted(failures.items())))
     else:
         path.unlink(missing_ok=True)

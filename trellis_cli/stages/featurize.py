@@ -35,7 +35,7 @@ def featurize(
         encoder: "alexnet" (shipped), "dinov2" (from huggingface_hub's cache) or a folder with DINOv2 weights.
 
     Raises:
-        FileError: no id has both voxels and views.
+        FileError: no id has both voxels and views, though there are some.
 
     Source: TRELLIS (arXiv:2412.01506), section 3.1. Occlusion is ignored there too: every view votes.
     """
@@ -52,7 +52,7 @@ def featurize(
                 )
         of_voxels, of_views = _places(voxels), _places(views)
         both = sorted(set(of_voxels) & set(of_views))
-        if not both:
+        if not both and (of_voxels or of_views):  # files of an empty shard give one
             raise FileError("no asset has both voxels and views", hint="voxelize and render the same mesh files")
         resolution = {g.attrs["resolution"] for g in voxels}
         if len(resolution) > 1:

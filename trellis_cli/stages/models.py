@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trellis_cli.errors import FileError, UsageError
+from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import load_network, open_model, read_network_json, save_network
 
 TEXT_FILES = ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json")
@@ -81,4 +82,4 @@ def _write_pipeline(out: Path, networks: dict[str, str], arguments: dict[str, An
         for key, params in samplers.items()
     }
     pipeline = {"name": "TrellisTextTo3DPipeline", "args": {"models": networks, **table, **arguments}}
-    (out / "pipeline.json").write_text(json.dumps(pipeline, indent=4) + "\n")
+    write_text(out / "pipeline.json", json.dumps(pipeline, indent=4) + "\n")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trellis_cli.errors import TrellisError, UsageError
+from trellis_cli.errors import MissingError, TrellisError, UsageError
 from trellis_cli.flow.guidance import guided
 from trellis_cli.flow.sampler import euler
 from trellis_cli.flow.schedule import time_steps
@@ -52,16 +52,21 @@ class TextSampler:
 
     def __init__(self, model: ModelFolder, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.model, self.device = model, device
-        self.text: TextEncoder = load_text_encoder(model.path / model.pipeline["text_cond_model"]).to(device)
+        self.text: TextEncoder = load_text_encoder(model.path / _argument(model, "text_cond_model")).to(device)
         self.structure_flow = _flow(model, "sparse_structure_flow_model", device, dtype)
         self.decoder = model.load("sparse_structure_decoder", device=device, dtype=dtype)
         self.slat_flow = _flow(model, "slat_flow_model", device, dtype)
-        table = model.pipeline["slat_normalization"]
+        table = _argument(model, "slat_normalization")
+        self._conditions: dict[str, Condition] = {}
         self.mean, self.std = torch.tensor(table["mean"]), torch.tensor(table["std"])
 
     def condition(self, text: str) -> Condition:
-        out = self.text.encode([text])
-        return Condition(out.tokens.float(), out.offsets, out.pooled.float())
+        """The condition of a text, encoded once: both stages use it, and a text that is cut warns once."""
+        if text not in self._conditions:
+            out = self.text.encode([text])
+            pooled = None if out.pooled is None else out.pooled.float()
+            self._conditions[text] = Condition(out.tokens.float(), out.offsets, pooled)
+        return self._conditions[text]
 
     @torch.no_grad()
     def structure(self, text: str, settings: SamplerSettings, generator: torch.Generator) -> Tensor:
@@ -113,9 +118,14 @@ def sample(
     guidance: float | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
+    retry_failed: bool = False,
 ) -> Summary:
     """Make `num` assets for each text. Asset k (counted over all) draws from its own generator, seeded seed + k.
+
+    Args:
+        shard: (i, n) makes the assets of every n-th text, from text i on; they are those of one go, ids and all.
 
     Raises:
         UsageError: an empty text.
@@ -157,9 +167,10 @@ def sample(
         Item(sample_id(model.digest, text, parameters, seed, line * num + n), text[:60], (line * num + n, text))
         for line, text in enumerate(texts)
         for n in range(num)
+        if line % shard[1] == shard[0]
     ]
     attrs = {"structure": {}, "slat": {"resolution": _fine_resolution(model)}}
-    return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, in_order=True)
+    return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, in_order=True)
 
 
 def check_prompts(texts: Sequence[str]) -> None:
@@ -170,7 +181,7 @@ def check_prompts(texts: Sequence[str]) -> None:
 
 def sample_id(weights: str, prompt: str, parameters: dict[str, Any], seed: int, number: int) -> str:
     """sha256 of (weights digest, prompt digest, resolved parameters, seed, number in the list)."""
-    same = {k: v for k, v in parameters.items() if k not in ("text", "num")}
+    same = {k: v for k, v in parameters.items() if k not in ("model", "text", "num")}  # the weights say which model
     parts = [
         weights,
         hashlib.sha256(prompt.encode()).hexdigest(),
@@ -181,10 +192,37 @@ def sample_id(weights: str, prompt: str, parameters: dict[str, Any], seed: int, 
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def prompts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """id -> prompt of each asset that a file of these attributes may hold; empty where `sample` did not write it.
+
+    By the ids, not by the order: a shard holds only some of the prompts its parameters list.
+    """
+    parameters = json.loads(attributes.get("parameters", "{}"))
+    if not str(attributes.get("command", "")).startswith("trellis sample "):
+        return {}
+    weights, num = json.loads(attributes["model"])["digest"], int(parameters["num"])
+    seed = int(attributes["seed"])
+    return {
+        sample_id(weights, text, parameters, seed, line * num + n): text if num == 1 else f"{text} ({n + 1})"
+        for line, text in enumerate(parameters["text"])
+        for n in range(num)
+    }
+
+
 def _flow(model: ModelFolder, key: str, device: str, dtype: torch.dtype) -> FlowNetwork:
     network = model.load(key, device=device, dtype=dtype)
     assert isinstance(network, FlowNetwork)
     return network
+
+
+def _argument(model: ModelFolder, key: str) -> Any:
+    """What the pipeline says under a key. Raises MissingError where it says nothing."""
+    if key not in model.pipeline:
+        raise MissingError(
+            f"model {model.id} has no {key}",
+            hint="pack it with a text encoder and the run of its latent flow: `trellis models pack --help`",
+        )
+    return model.pipeline[key]
 
 
 def _fine_resolution(model: ModelFolder) -> int:

@@ -13,6 +13,7 @@ from trellis_cli.errors import FileError
 from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
+from trellis_cli.io.aside import write_text
 from trellis_cli.networks.condition import Condition
 from trellis_cli.stages.caption_tokens import CaptionTokens
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
@@ -167,7 +168,7 @@ def train_flow(
         task = FlowTask(r, folder, text_encoder, device=device)
         if task.group == "slat":
             table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
-            (run / "normalization.json").write_text(json.dumps(table, indent=2) + "\n")
+            write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")
         return task
 
     return run_training(

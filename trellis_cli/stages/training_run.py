@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
+import torch
 from torch import nn
 
 from trellis_cli import recipes
-from trellis_cli.errors import RecipeError, UsageError
+from trellis_cli.errors import FileError, RecipeError, UsageError
+from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import save_network
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
@@ -80,8 +82,10 @@ def run_training(
     """
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
-    _keep_recipe(recipe, run)
-    task = make_task(loaded)
+    _check_recipe(recipe, run)
+    torch.manual_seed(recipe.seed)  # the networks' first weights
+    task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
+    write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
     done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
     save_all(task, task.module, run)
     return {"run": str(run), "finished": done}
@@ -92,18 +96,20 @@ def save_all(task: TrainableTask, module: nn.Module, run: Path) -> None:
         save_network(run / "ckpts" / key, recipe.name, recipe.args, network)
 
 
-def _keep_recipe(recipe: RunRecipe, run: Path) -> None:
+def _check_recipe(recipe: RunRecipe, run: Path) -> None:
+    """Raises UsageError where the folder holds another recipe's run, FileError where it cannot be told."""
     path = run / "recipe.json"
-    table = recipes.as_table(recipe)
-    if path.exists():
-        kept = json.loads(path.read_text())
-        if different := _differences(kept, json.loads(json.dumps(table))):
-            raise UsageError(
-                f"{run} was started with another recipe: {different}",
-                hint="choose another --out, or the recipe it was made with",
-            )
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(table, indent=2) + "\n")
+    if not path.exists():
+        return
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileError(f"{path} is damaged: {error}", hint="choose another --out") from error
+    if different := _differences(kept, json.loads(json.dumps(recipes.as_table(recipe)))):
+        raise UsageError(
+            f"{run} was started with another recipe: {different}",
+            hint="choose another --out, or the recipe it was made with",
+        )
 
 
 def _differences(a: Any, b: Any, at: str = "") -> str:

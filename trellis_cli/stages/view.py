@@ -1,30 +1,35 @@
 """Contact sheets: several views of each asset of a mesh, latent or Gaussian file, so that results can be looked at."""
 
+import json
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from trellis_cli import console
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.cameras import Cameras, orbit
-from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.gaussian_files import is_gaussian_file, read_gaussians
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.mesh_files import READABLE
 from trellis_cli.io.model_folders import open_model
-from trellis_cli.io.pictures import grid, on_background, save_picture
+from trellis_cli.io.pictures import labelled, on_background, save_picture
 from trellis_cli.io.stage_files import StageFile, open_stage
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.renderers.mesh import render_mesh, render_views
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.stages.decode import Decoder
+from trellis_cli.stages.sample import prompts_of
 from trellis_cli.stages.sources import into_cube
 
+VIEWABLE = (*READABLE, ".splat", ".h5")
 PITCH_DEG = 20.0
 MAX_ASSETS = 64  # of one sheet
+Row = tuple[str, list[np.ndarray]]  # an asset's name or id, and its pictures
 
 
 def sheet_cameras(num_views: int) -> Cameras:
@@ -43,9 +48,13 @@ def view(
     kind: str = "gaussians",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    captions: bool = True,
     overwrite: bool = False,
 ) -> int:
     """Write a PNG with one row an asset; returns how many. Latents are decoded to `kind` first.
+
+    Args:
+        captions: write over each row what it shows: the prompt, the name of its file, or else the id.
 
     Raises:
         UsageError: an output that is no .png or exists, or an input of no kind that can be looked at.
@@ -56,51 +65,58 @@ def view(
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", hint="pass --overwrite to replace it")
     cameras = sheet_cameras(num_views)
-    rows: list[np.ndarray] = []
-    for path in inputs:
-        for pictures in _rows(require_file(path), cameras, size, model, kind, device, dtype):
-            rows.extend(pictures)
-            if len(rows) >= MAX_ASSETS * num_views:
-                break
+    every = (row for p in inputs for row in _rows(require_file(p), cameras, size, model, kind, device, dtype))
+    rows = list(islice(every, MAX_ASSETS))
+    if next(every, None) is not None:
+        console.note(f"{out}: the first {MAX_ASSETS} assets alone are shown")
     if not rows:
         raise FileError("nothing to look at: the inputs hold no asset", hint="see `trellis inspect`")
-    save_picture(out, grid(rows, columns=num_views))
-    return len(rows) // num_views
+    save_picture(out, labelled([(text if captions else "", pictures) for text, pictures in rows]))
+    return len(rows)
 
 
 def _rows(
     path: Path, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
-) -> Iterator[list[np.ndarray]]:
+) -> Iterator[Row]:
     suffix = path.suffix.lower()
     if suffix == ".splat" or (suffix == ".ply" and is_gaussian_file(path)):
-        yield gaussian_row(read_gaussians(path), cameras, size)
+        yield path.name, gaussian_row(read_gaussians(path), cameras, size)
     elif suffix in READABLE:
         mesh, _ = into_cube(path)
-        yield _on_white(render_views(mesh, cameras, size=size).rgba)
+        yield path.name, _on_white(render_views(mesh, cameras, size=size).rgba)
     elif suffix == ".h5":
         with open_stage(path) as file:
-            yield from _stage_rows(file, cameras, size, model, kind, device, dtype)
+            names = _names(file)
+            for id_, pictures in _stage_rows(file, cameras, size, model, kind, device, dtype):
+                yield names.get(id_, id_[:12]), pictures
     else:
         raise UsageError(
             f"{path} cannot be viewed", hint=f"meshes ({', '.join(READABLE)}), .splat, and stage files (.h5) can"
         )
 
 
+def _names(file: StageFile) -> dict[str, str]:
+    """id -> what the file says of its assets: their prompts, or the names of the files they were made from."""
+    try:
+        inputs = json.loads(file.attrs.get("inputs", "[]"))
+        named = {digest: name for digest, name in inputs if not name.startswith(digest)}
+        return named | prompts_of(file.attrs)
+    except (ValueError, TypeError, KeyError):  # captions are no reason to refuse a file
+        return {}
+
+
 def _stage_rows(
     file: StageFile, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
-) -> Iterator[list[np.ndarray]]:
+) -> Iterator[Row]:
     if "slat" in file.groups:
         group = file.group("slat")
         decoder = Decoder(open_model(model), kind, device=device, dtype=dtype)
         for i in range(len(group)):
-            a = group.asset(i)
-            latents = Packed(
-                torch.from_numpy(a["feats"]), torch.from_numpy(a["coords"]).int(), torch.tensor([0, len(a["coords"])])
-            )
+            latents = decoder.latents(group, i)
             if kind == "mesh":
-                yield mesh_row(decoder.mesh(latents), cameras, size)
+                yield group.ids[i], mesh_row(decoder.mesh(latents), cameras, size)
             else:
-                yield gaussian_row(decoder.gaussians(latents), cameras, size)
+                yield group.ids[i], gaussian_row(decoder.gaussians(latents), cameras, size)
     elif "gaussians" in file.groups:
         group = file.group("gaussians")
         for i in range(len(group)):
@@ -109,12 +125,15 @@ def _stage_rows(
                 for k, v in group.asset(i).items()
                 if k in ("means", "quats", "scales", "opacities", "sh")
             }
-            yield gaussian_row(Gaussians(**a), cameras, size)
+            yield group.ids[i], gaussian_row(Gaussians(**a), cameras, size)
     elif "mesh" in file.groups:
         group = file.group("mesh")
         for i in range(len(group)):
             a = group.asset(i)
-            yield mesh_row(Mesh(*(torch.from_numpy(a[k]) for k in ("vertices", "faces", "colours"))), cameras, size)
+            yield (
+                group.ids[i],
+                mesh_row(Mesh(*(torch.from_numpy(a[k]) for k in ("vertices", "faces", "colours"))), cameras, size),
+            )
     elif "views" in file.groups:
         yield from _view_rows(file, len(cameras), size)
     elif "voxels" in file.groups or "features" in file.groups:
@@ -125,7 +144,7 @@ def _stage_rows(
         )
 
 
-def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[list[np.ndarray]]:
+def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[Row]:
     from PIL import Image
 
     from trellis_cli.data.views import decode_views
@@ -136,10 +155,13 @@ def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[list[np.nda
         num = int(asset["lengths"])
         got = decode_views(asset, [round(k * (num - 1) / max(1, columns - 1)) for k in range(columns)])
         pictures = on_background(got.rgb.permute(0, 2, 3, 1), got.alpha.permute(0, 2, 3, 1)).numpy()
-        yield [np.asarray(Image.fromarray((p * 255).astype(np.uint8)).resize((size, size))) for p in pictures]
+        yield (
+            group.ids[i],
+            [np.asarray(Image.fromarray((p * 255).astype(np.uint8)).resize((size, size))) for p in pictures],
+        )
 
 
-def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[list[np.ndarray]]:
+def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[Row]:
     """Active voxels as round Gaussians, coloured by where they stand."""
     group = file.group("voxels" if "voxels" in file.groups else "features")
     resolution = int(group.attrs["resolution"])
@@ -148,13 +170,8 @@ def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[list[n
         means = (coords + 0.5) / resolution - 0.5
         quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(means), 1)
         colour = (means + 0.5 - 0.5) / 0.28209479
-        yield gaussian_row(
-            Gaussians(
-                means, quats, torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95), colour[:, None]
-            ),
-            cameras,
-            size,
-        )
+        scales, opacities = torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95)
+        yield group.ids[i], gaussian_row(Gaussians(means, quats, scales, opacities, colour[:, None]), cameras, size)
 
 
 @torch.no_grad()

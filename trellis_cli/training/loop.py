@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from trellis_cli import console
 from trellis_cli.errors import TrellisError
+from trellis_cli.io.aside import write_text
 from trellis_cli.training import state
 from trellis_cli.training.ema import Ema
 from trellis_cli.training.optim import AdaptiveClip, OptimizerRecipe, make_optimizer
+from trellis_cli.training.stopping import StopAfterStep
 
 
 @runtime_checkable
@@ -73,6 +75,8 @@ def train(
 
     Raises:
         TrellisError: the loss is no longer finite; the last checkpoint stays.
+        DiskError: the checkpoint cannot be written; the last one stays.
+        KeyboardInterrupt: Ctrl-C, after the step at hand was finished and saved.
     """
     accelerator = make_accelerator(device)
     average = Ema(task.module, optimizer_recipe.ema_decay)
@@ -93,36 +97,35 @@ def train(
 
     module.train()
     saved = step = start
-    try:
-        while step < optimizer_recipe.steps and time.monotonic() < deadline:
-            generator = step_generator(seed, step, accelerator.process_index)
-            for group in optimizer.param_groups:
-                group["lr"] = optimizer_recipe.rate(step)
-            terms = task.loss(module, task.batch(size, generator), generator)
-            accelerator.backward(terms["loss"])
-            norm = clip(list(module.parameters()))
-            if not math.isfinite(norm) or not math.isfinite(float(terms["loss"].detach())):
-                save_hint = f"the checkpoint of step {saved} stays; lower optimizer.learning_rate with --set and go on"
-                raise TrellisError(
-                    f"step {step}: the loss is {float(terms['loss'].detach())}, the gradient norm {norm}",
-                    hint=save_hint,
-                )
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            average.update(accelerator.unwrap_model(module), step)
-            step += 1
-            log.add(terms, norm, size * accelerator.num_processes)
-            if step % loop.log_every == 0:
-                log.flush(step)
-            if step % loop.checkpoint_every == 0:
+    whole = True  # between two steps; within one, only the last saved state is
+    with StopAfterStep(listen=accelerator.num_processes == 1) as stop:
+        try:
+            while step < optimizer_recipe.steps and time.monotonic() < deadline and not stop.asked:
+                whole = False
+                generator = step_generator(seed, step, accelerator.process_index)
+                for group in optimizer.param_groups:
+                    group["lr"] = optimizer_recipe.rate(step)
+                terms = task.loss(module, task.batch(size, generator), generator)
+                accelerator.backward(terms["loss"])
+                norm = clip(list(module.parameters()))
+                _check_finite(float(terms["loss"].detach()), norm, step, saved)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                average.update(accelerator.unwrap_model(module), step)
+                step, whole = step + 1, True
+                log.add(terms, norm, size * accelerator.num_processes)
+                if step % loop.log_every == 0:
+                    log.flush(step)
+                if step % loop.checkpoint_every == 0:
+                    save(step)
+                    saved = step
+                if step % loop.evaluate_every == 0 and accelerator.is_main_process:
+                    log.scores(step, task.evaluate(average.module, run / "samples", step))
+        finally:
+            if step > saved and whole:
                 save(step)
-                saved = step
-            if step % loop.evaluate_every == 0 and accelerator.is_main_process:
-                log.scores(step, task.evaluate(average.module, run / "samples", step))
-    finally:
-        # Ctrl-C lands here too; between two steps the state is whole, within one only the last saved one is.
-        if step > saved and not _in_step(optimizer):
-            save(step)
+    if stop.asked:
+        raise KeyboardInterrupt
     task.module = average.module
     if step >= optimizer_recipe.steps and accelerator.is_main_process and start < step and step % loop.evaluate_every:
         log.scores(step, task.evaluate(average.module, run / "samples", step))
@@ -146,9 +149,20 @@ def torso_dtype(precision: str, device: str = "auto") -> torch.dtype:
     return torch.bfloat16 if on_gpu or has_fast_bfloat16() else torch.float32
 
 
-def _in_step(optimizer: Any) -> bool:
-    """Whether a step was interrupted between its gradients and its update."""
-    return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])
+def _check_finite(loss: float, norm: float, step: int, saved: int) -> None:
+    if not math.isfinite(norm) or not math.isfinite(loss):
+        raise TrellisError(
+            f"step {step}: the loss is {loss}, the gradient norm {norm}",
+            hint=f"the checkpoint of step {saved} stays; lower optimizer.learning_rate with --set and go on",
+        )
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """A row of the log, or None for half a line, which a killed process leaves."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 class _Log:
@@ -156,10 +170,9 @@ class _Log:
 
     def __init__(self, path: Path, start: int, steps: int) -> None:
         self.path, self.start, self.steps = path, start, steps
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # rows after the checkpoint are done again
-            rows = [r for r in map(json.loads, path.read_text().splitlines()) if r["step"] <= start]
-            path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+            rows = [r for r in map(_row, path.read_text(encoding="utf-8").splitlines()) if r and r["step"] <= start]
+            write_text(path, "".join(json.dumps(r) + "\n" for r in rows))
         self._clear()
 
     def _clear(self) -> None:
@@ -195,5 +208,6 @@ class _Log:
         self.since = time.monotonic() if not self.count else self.since
 
     def _write(self, row: dict[str, Any]) -> None:
-        with self.path.open("a") as f:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as f:
             f.write(json.dumps(row) + "\n")

@@ -1,16 +1,16 @@
 """A run's checkpoint: one safetensors file with everything needed to go on bit for bit, written whole."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trellis_cli.errors import FileError
+from trellis_cli.io.aside import aside
 
 NAME = "checkpoint.safetensors"
 
@@ -24,18 +24,15 @@ def save(
     optimizer: torch.optim.Optimizer,
     extra: dict[str, Any],
 ) -> None:
-    """Write RUN/checkpoint.safetensors aside, flush, rename."""
+    """Write RUN/checkpoint.safetensors, whole or not at all. Raises DiskError; the last checkpoint stays."""
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in trained.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     names = dict(zip((id(p) for g in optimizer.param_groups for p in g["params"]), range(10**9), strict=False))
     for parameter, state in optimizer.state.items():
         tensors |= {f"optimizer.{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    part = run / (NAME + ".part")
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    save_file(tensors, part, metadata={"step": str(step), "extra": json.dumps(extra)})
-    with part.open("rb") as f:
-        os.fsync(f.fileno())
-    os.replace(part, run / NAME)
+    with aside(run / NAME, also=(SafetensorError,)) as part:
+        save_file(tensors, part, metadata={"step": str(step), "extra": json.dumps(extra)})
 
 
 def load(
