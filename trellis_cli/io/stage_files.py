@@ -13,10 +13,10 @@ import numpy as np
 
 from trellis_cli import __version__
 from trellis_cli.errors import FileError, SchemaError, TrellisError
-from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.checks import check_group, check_layout, dataset_of, group_of
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
-Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
+Asset = dict[str, np.ndarray]  # scalars are 0-d
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,12 @@ class StageGroup:
 
     def __init__(self, h5: h5py.Group, spec: Group, path: Path) -> None:
         self.spec, self.path, self._h5 = spec, path, h5
-        self.ids = [i.decode() for i in h5["ids"][:]]
+        self.ids = [i.decode() for i in dataset_of(h5, "ids")[:]]
         self.attrs = {k: _plain(h5.attrs[k]) for k in spec.attrs}
         self._starts = {
-            axis: np.concatenate([[0], np.cumsum(h5[name][:])]) for axis, name in spec.packed.items() if name in h5
+            axis: np.concatenate([[0], np.cumsum(dataset_of(h5, name)[:])])
+            for axis, name in spec.packed.items()
+            if name in h5
         }
 
     def __len__(self) -> int:
@@ -62,25 +64,23 @@ class StageGroup:
 
     @property
     def lengths(self) -> np.ndarray:
-        return self._h5["lengths"][:]
+        return dataset_of(self._h5, "lengths")[:]
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
-        return [(name, self._h5[name]) for name in self.spec.fields if name in self._h5]
+        return [(name, dataset_of(self._h5, name)) for name in self.spec.fields if name in self._h5]
 
     def asset(self, index: int) -> Asset:
         """Everything of one asset; offsets into packed bytes start at 0 again."""
         out: Asset = {}
-        for name, spec in self.spec.fields.items():
-            if name not in self._h5:
-                continue
-            axis = spec.shape[0]
+        for name, data in self.datasets():
+            axis = self.spec.fields[name].shape[0]
             if axis == "b":
-                out[name] = self._h5[name][index]
+                out[name] = np.asarray(data[index])
             else:
                 plus = 1 if str(axis).endswith("+1") else 0
                 starts = self._starts[str(axis).removesuffix("+1")]
-                out[name] = self._h5[name][starts[index] : starts[index + 1] + plus]
+                out[name] = data[starts[index] : starts[index + 1] + plus]
                 if plus:
                     out[name] = out[name] - out[name][0]
         return out
@@ -99,8 +99,9 @@ class StageFile:
         if name not in self._h5:
             held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
             raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
-        check_group(self._h5[name], spec, self.path)
-        return StageGroup(self._h5[name], spec, self.path)
+        h5 = group_of(self._h5, name, self.path)
+        check_group(h5, spec, self.path)
+        return StageGroup(h5, spec, self.path)
 
 
 @contextmanager
@@ -142,7 +143,7 @@ def _check_layout(h5: h5py.File, path: Path) -> None:
 
 def write_stage(
     path: Path,
-    groups: Mapping[str, tuple[Sequence[Asset] | Iterator[Asset], Mapping[str, Any]]],
+    groups: Mapping[str, tuple[Sequence[Asset], Mapping[str, Any]]],
     provenance: Provenance,
 ) -> None:
     """Write a stage file: aside, flushed, checked against the schema, renamed.
@@ -161,7 +162,7 @@ def write_stage(
             for name, (assets, attrs) in groups.items():
                 _write_group(h5.create_group(name), GROUPS[name], assets, attrs)
             for name in groups:
-                check_group(h5[name], GROUPS[name], path)
+                check_group(group_of(h5, name, path), GROUPS[name], path)
         with part.open("rb") as f:
             os.fsync(f.fileno())
         os.replace(part, path)
@@ -226,7 +227,7 @@ def _create(h5: h5py.Group, name: str, spec: Group, first: Asset | None, sizes: 
 
 def with_ids(id_: str, **arrays: Any) -> Asset:
     """An asset from its id and arrays; `ids` in the dtype of the file."""
-    return {"ids": np.bytes_(id_), **{k: np.asarray(v) for k, v in arrays.items()}}
+    return {"ids": np.asarray(np.bytes_(id_)), **{k: np.asarray(v) for k, v in arrays.items()}}
 
 
 def _plain(value: Any) -> Any:
