@@ -15,6 +15,7 @@ from trellis_cli.io.gaussian_files import write_gaussians
 from trellis_cli.io.mesh_files import write_mesh
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids
+from trellis_cli.networks.heads import MeshDecoder
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.session import Item, run_batch
@@ -60,6 +61,7 @@ class Decoder:
         Raises:
             TrellisError: the decoder's field crosses zero nowhere.
         """
+        assert isinstance(self.network, MeshDecoder)
         fields = self.network(latents.to(self.device))[0]
         surface = isosurface(
             fields.coords,

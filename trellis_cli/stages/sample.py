@@ -61,6 +61,7 @@ class TextSampler:
 
     def condition(self, text: str) -> Condition:
         out = self.text.encode([text])
+        assert out.pooled is not None
         return Condition(out.tokens.float(), out.offsets, out.pooled.float())
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import nn
 from trellis_cli import recipes
 from trellis_cli.errors import RecipeError, TrellisError, UsageError
 from trellis_cli.io.model_folders import save_network
+from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
 from trellis_cli.training.optim import OptimizerRecipe
@@ -25,7 +26,7 @@ class NetworkRecipe:
     name: str
     args: dict[str, Any]
 
-    def build(self) -> nn.Module:
+    def build(self) -> TorsoNetwork:
         """Raises RecipeError for arguments the network does not take."""
         try:
             return build_network(self.name, self.args)
