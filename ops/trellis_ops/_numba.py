@@ -24,6 +24,7 @@ from typing import Any
 import numba
 import torch  # first: it brings the OpenMP library that numba's pool links to
 from numba import prange
+from numba.core import config
 
 __all__ = ["cache_folder", "jit", "prange", "set_num_threads"]
 
@@ -42,7 +43,7 @@ def _has_openmp() -> bool:
 # Without a pool that several Python threads may use, kernels run on one thread: slower, never an abort.
 PARALLEL = _has_openmp()
 if PARALLEL and "NUMBA_THREADING_LAYER" not in os.environ:
-    numba.config.THREADING_LAYER = "omp"
+    config.THREADING_LAYER = "omp"
 
 
 def _start_pool() -> None:
@@ -102,9 +103,9 @@ def jit(
     """
     if function is None:
         return lambda f: jit(f, parallel=parallel, fastmath=fastmath, **options)
-    function = inspect.unwrap(function)  # tests wrap every function to check shapes, and numba cannot compile a wrapper
+    bare = inspect.unwrap(function)  # tests wrap every function to check shapes, and numba cannot compile a wrapper
     with _decorating:  # the cache folder is chosen while decorating: set it for ours, leave it to others
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_folder)
+        before, config.CACHE_DIR = config.CACHE_DIR, str(_folder)
         try:
             return numba.njit(
                 cache=True,
@@ -113,11 +114,11 @@ def jit(
                 parallel=parallel and PARALLEL,
                 fastmath=fastmath,
                 **options,
-            )(function)
+            )(bare)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
 
 
 def set_num_threads(count: int) -> None:
     """Let kernels called from this thread use `count` threads; more than the machine has means all of them."""
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))
+    numba.set_num_threads(max(1, min(count, config.NUMBA_NUM_THREADS)))

@@ -149,7 +149,13 @@ def _drop(name: str) -> Callable[[h5py.File], None]:
     return edit
 
 
+def _no_group(h5: h5py.File) -> None:
+    del h5["voxels"]
+    h5["voxels"] = 1
+
+
 BROKEN = {
+    "dataset for a group": ("voxels", _no_group, SchemaError, "/voxels is no group"),
     "another format": ("voxels", _attr("/", "format", "their-format"), FileError, "their-format"),
     "format no text": ("voxels", _attr("/", "format", 7), FileError, "'format' is"),
     "newer file": ("voxels", _attr("/", "version", 2), SchemaError, "format 2, this program reads 1"),
@@ -225,6 +231,14 @@ def test_data_from_elsewhere_is_refused(tmp_path: Path, case: str) -> None:
     with h5py.File(path, "r+") as h5:
         edit(h5)
     _refused(path, FileError, words)
+
+
+def test_datasets_the_schema_does_not_name_are_passed_over(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.h5")
+    with h5py.File(path, "r+") as h5:
+        h5["voxels/image_offsets"] = np.zeros(3)
+    with open_stage(path) as file:
+        assert "image_offsets" not in file.group("voxels").asset(0)
 
 
 def test_a_refused_write_leaves_nothing(tmp_path: Path) -> None:

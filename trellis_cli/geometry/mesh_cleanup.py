@@ -3,7 +3,9 @@
 All functions take a Mesh and give a new one on the CPU; vertex colours and normals follow. Lengths in cube edges.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -132,7 +134,7 @@ def drop_hidden(mesh: Mesh, *, num_views: int = 48, size: int = 512, margin: int
     for _ in range(margin):
         touched = np.zeros(len(vertices), dtype=bool)
         touched[corners[keep]] = True
-        keep = touched[corners].any(1)
+        keep = np.any(touched[corners], axis=1)
     return keep_faces(mesh, keep) if keep.any() else mesh
 
 
@@ -151,10 +153,12 @@ def simplify(mesh: Mesh, max_faces: int) -> Mesh:
         return mesh
     old, faces = mesh.vertices.float().numpy(), mesh.faces.numpy().astype(np.int32)
     vertices, target = old, max_faces
+    # Its own type allows for a third array, which comes only when it is asked for.
+    one_pass = cast(Callable[..., tuple[np.ndarray, np.ndarray]], fast_simplification.simplify)
     while len(faces) > max_faces and target >= 4:
         # One pass may stop short of its target; each further one asks for a little less.
         share = min(max(1 - target / len(faces), 1e-6), 1 - 1e-6)
-        vertices, faces = fast_simplification.simplify(vertices, faces, target_reduction=share)
+        vertices, faces = one_pass(vertices, faces, target_reduction=share)
         target = int(target * 0.95)
     simple = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces.astype(np.int64)))
     simple = weld(simple, tolerance=0.0)
@@ -200,4 +204,4 @@ def _has_open_edge(faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
     size = int(faces.max()) + 1
     edges = np.stack([faces, np.roll(faces, -1, axis=1)], 2).reshape(-1, 2).astype(np.int64)
     forth, back = edges[:, 0] * size + edges[:, 1], edges[:, 1] * size + edges[:, 0]
-    return (~np.isin(forth, back)).reshape(-1, 3).any(1)
+    return np.any(~np.isin(forth, back).reshape(-1, 3), axis=1)

@@ -1,6 +1,7 @@
 """What a foreign HDF5 file must satisfy before anything of it is read into memory."""
 
 from pathlib import Path
+from typing import cast
 
 import h5py
 import numpy as np
@@ -10,6 +11,25 @@ from trellis_cli.io.schema import FORMAT, FORMAT_VERSION, Field, Group
 
 GZIP_LIMIT = 1100  # deflate cannot expand by more than about 1032
 CHECK_ROWS = 1 << 20  # values are checked in slices of at most this many rows
+
+
+def group_of(h5: h5py.File, name: str, path: Path) -> h5py.Group:
+    """The group of a stage that the file names. Raises SchemaError where that is something else."""
+    found = h5[name]
+    if not isinstance(found, h5py.Group):
+        raise SchemaError(f"{path}: /{name} is no group", hint="the file is damaged or of another kind")
+    return found
+
+
+def dataset_of(h5: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset of a group that `check_group` has found to have it."""
+    found = h5[name]
+    assert isinstance(found, h5py.Dataset), f"{h5.name}/{name} is no dataset"
+    return found
+
+
+def _names(h5: h5py.Group) -> list[str]:
+    return [str(name) for name in h5]
 
 
 def check_layout(h5: h5py.File, path: Path) -> None:
@@ -28,13 +48,13 @@ def check_layout(h5: h5py.File, path: Path) -> None:
             f"{path} is format {version}, this program reads {FORMAT_VERSION}",
             hint="install a newer trellis-slat, or write the file anew",
         )
-    for name in h5:
+    for name in _names(h5):
         _check_links(h5, name, path, depth=0)
 
 
 def _check_links(parent: h5py.Group, name: str, path: Path, *, depth: int) -> None:
     link = parent.get(name, getlink=True)
-    where = f"{path}: {parent.name.rstrip('/')}/{name}"
+    where = f"{path}: {str(parent.name).rstrip('/')}/{name}"
     if not isinstance(link, h5py.HardLink):
         raise FileError(
             f"{where} is a {type(link).__name__}, which may lead anywhere", hint="stage files hold their own data only"
@@ -43,7 +63,7 @@ def _check_links(parent: h5py.Group, name: str, path: Path, *, depth: int) -> No
     if isinstance(node, h5py.Group):
         if depth:
             raise FileError(f"{where} is a group within a group", hint="a stage is one flat group")
-        for child in node:
+        for child in _names(node):
             _check_links(node, child, path, depth=depth + 1)
     elif isinstance(node, h5py.Dataset):
         if node.is_virtual or node.external:
@@ -78,17 +98,18 @@ def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
             found = f"{data.dtype} {data.shape}" if isinstance(data, h5py.Dataset) else "a group"
             raise SchemaError(f"{where} is {found}, expected {wanted}", hint=again)
     for axis, name in spec.packed.items():
-        if name in h5 and (total := int(h5[name][:].sum())) != sizes.get(axis, total):
+        if name in h5 and (total := int(dataset_of(h5, name)[:].sum())) != sizes.get(axis, total):
             raise SchemaError(f"{path}: /{spec.name}/{name} add up to {total}, but there are {sizes[axis]}", hint=again)
-    resolution = int(h5.attrs["resolution"]) if "resolution" in spec.attrs else None
+    resolution = int(cast(int, h5.attrs["resolution"])) if "resolution" in spec.attrs else None
     for name, field in spec.fields.items():
         if name in h5:
-            _check_values(h5[name], field, f"{path}: /{spec.name}/{name}", resolution if name == "coords" else None)
+            limit = resolution if name == "coords" else None
+            _check_values(dataset_of(h5, name), field, f"{path}: /{spec.name}/{name}", limit)
     if "faces" in spec.fields:
         _check_faces(h5, path, again)
-    if "image_offsets" in h5:
-        steps = np.diff(h5["image_offsets"][:])
-        if (steps < 0).any() or int(h5["image_offsets"][0]) != 0 or int(h5["image_offsets"][-1]) != sizes["m"]:
+    if "image_offsets" in spec.fields:
+        offsets = dataset_of(h5, "image_offsets")[:]
+        if (np.diff(offsets) < 0).any() or int(offsets[0]) != 0 or int(offsets[-1]) != sizes["m"]:
             raise SchemaError(
                 f"{path}: /{spec.name}/image_offsets do not cover the {sizes['m']} bytes of images", hint=again
             )
@@ -96,9 +117,9 @@ def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
 
 def _check_faces(h5: h5py.Group, path: Path, again: str) -> None:
     """Every face must name vertices of its own asset."""
-    start = 0
-    for vertices, faces in zip(h5["lengths"][:], h5["face_lengths"][:], strict=True):
-        if faces and (last := int(h5["faces"][start : start + faces].max())) >= vertices:
+    start, data = 0, dataset_of(h5, "faces")
+    for vertices, faces in zip(dataset_of(h5, "lengths")[:], dataset_of(h5, "face_lengths")[:], strict=True):
+        if faces and (last := int(data[start : start + faces].max())) >= vertices:
             raise SchemaError(f"{path}: {h5.name}/faces name vertex {last} of {vertices}", hint=again)
         start += faces
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.io.aside import aside, write_text
 from trellis_cli.io.quantised import dequantise, quantise
+from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
 
 SHIPPED = Path(str(files("trellis_cli"))) / "models"
@@ -59,7 +60,7 @@ def read_network_json(stem: Path) -> tuple[str, dict[str, Any]]:
         raise FileError(f'{path} is not {{"name", "args"}}: {error}', hint="fetch the model anew") from error
 
 
-def load_network(stem: Path) -> nn.Module:
+def load_network(stem: Path) -> TorsoNetwork:
     """The network of <stem>.json with the weights of <stem>.safetensors, strictly, as float32, in eval mode.
 
     Raises:
@@ -107,7 +108,7 @@ class ModelFolder:
             )
         return self.path / models[key]
 
-    def load(self, key: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> nn.Module:
+    def load(self, key: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> TorsoNetwork:
         """The network of a model key, its torso computing in `dtype`."""
         network = load_network(self.stem(key)).to(device)
         if dtype != torch.float32:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,11 +13,11 @@ import numpy as np
 from trellis_cli import __version__
 from trellis_cli.errors import FileError, SchemaError
 from trellis_cli.io.aside import aside
-from trellis_cli.io.checks import check_group, check_layout
+from trellis_cli.io.checks import check_group, check_layout, dataset_of, group_of
 from trellis_cli.io.hdf5_file import Hdf5File
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
 
-Asset = dict[str, np.ndarray | np.generic]  # scalars are 0-d or numpy scalars
+Asset = dict[str, np.ndarray]  # scalars are 0-d
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ class StageGroup:
 
     def __init__(self, h5: h5py.Group, spec: Group, path: Path) -> None:
         self.spec, self.path, self._h5 = spec, path, h5
-        self.ids = [i.decode() for i in h5["ids"][:]]
+        self.ids = [i.decode() for i in dataset_of(h5, "ids")[:]]
         self.attrs = {k: _plain(h5.attrs[k]) for k in spec.attrs}
         self._starts = {
-            axis: np.concatenate([[0], np.cumsum(h5[name][:])]) for axis, name in spec.packed.items() if name in h5
+            axis: np.concatenate([[0], np.cumsum(dataset_of(h5, name)[:])])
+            for axis, name in spec.packed.items()
+            if name in h5
         }
 
     def __len__(self) -> int:
@@ -64,11 +66,11 @@ class StageGroup:
     @property
     def lengths(self) -> np.ndarray:
         with _reading(self.path):
-            return cast(h5py.Dataset, self._h5["lengths"])[:]
+            return dataset_of(self._h5, "lengths")[:]
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
-        return [(name, self._h5[name]) for name in self.spec.fields if name in self._h5]
+        return [(name, dataset_of(self._h5, name)) for name in self.spec.fields if name in self._h5]
 
     def asset(self, index: int) -> Asset:
         """Everything of one asset; offsets into packed bytes start at 0 again."""
@@ -77,16 +79,14 @@ class StageGroup:
 
     def _asset(self, index: int) -> Asset:
         out: Asset = {}
-        for name, spec in self.spec.fields.items():
-            if name not in self._h5:
-                continue
-            axis = spec.shape[0]
+        for name, data in self.datasets():
+            axis = self.spec.fields[name].shape[0]
             if axis == "b":
-                out[name] = self._h5[name][index]
+                out[name] = np.asarray(data[index])
             else:
                 plus = 1 if str(axis).endswith("+1") else 0
                 starts = self._starts[str(axis).removesuffix("+1")]
-                out[name] = self._h5[name][starts[index] : starts[index + 1] + plus]
+                out[name] = data[starts[index] : starts[index + 1] + plus]
                 if plus:
                     out[name] = out[name] - out[name][0]
         return out
@@ -106,7 +106,7 @@ class StageFile:
             held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
             raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
         with _reading(self.path):
-            h5 = cast(h5py.Group, self._h5[name])
+            h5 = group_of(self._h5, name, self.path)
             check_group(h5, spec, self.path)
             return StageGroup(h5, spec, self.path)
 
@@ -156,7 +156,7 @@ def _check_layout(h5: h5py.File, path: Path) -> None:
 
 def write_stage(
     path: Path,
-    groups: Mapping[str, tuple[Sequence[Asset] | Iterator[Asset], Mapping[str, Any]]],
+    groups: Mapping[str, tuple[Sequence[Asset], Mapping[str, Any]]],
     provenance: Provenance,
 ) -> None:
     """Write a stage file: aside, flushed, checked against the schema, renamed.
@@ -175,7 +175,7 @@ def write_stage(
             h5.flush()
             file.check()  # before anything is read back
             for name in groups:
-                check_group(h5[name], GROUPS[name], path)
+                check_group(group_of(h5, name, path), GROUPS[name], path)
         file.check()
 
 
@@ -233,7 +233,7 @@ def _create(h5: h5py.Group, name: str, spec: Group, first: Asset | None, sizes: 
 
 def with_ids(id_: str, **arrays: Any) -> Asset:
     """An asset from its id and arrays; `ids` in the dtype of the file."""
-    return {"ids": np.bytes_(id_), **{k: np.asarray(v) for k, v in arrays.items()}}
+    return {"ids": np.asarray(np.bytes_(id_)), **{k: np.asarray(v) for k, v in arrays.items()}}
 
 
 def _plain(value: Any) -> Any:

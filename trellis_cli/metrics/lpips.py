@@ -22,6 +22,9 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 class LPIPS(nn.Module):
     """Trunk and five heads `head<i>` [channels]; 0 for equal images, about 0.7 for unlike ones."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, trunk: Literal["alexnet", "vgg16"] = "alexnet") -> None:
         super().__init__()
         self.trunk = ConvTrunk(trunk)

@@ -99,6 +99,7 @@ class SparseResBlock(nn.Module):
         if self.resample == "down":
             x, samples, table = mean_with_zero(x, plan), plan.tokens, plan.token_table
         elif self.resample == "up":
+            assert plan.index is not None
             x = upsample(x, plan.index)
         scale, shift = self.emb_layers(time).chunk(2, dim=1)
         h = self.conv1(F.silu(self.norm1(x)), table)

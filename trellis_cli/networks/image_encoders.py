@@ -3,7 +3,7 @@
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -76,8 +76,10 @@ class DinoV2Encoder:
 
     def __init__(self, network: nn.Module, name: str, *, image_size: int = 518) -> None:
         self.network, self.name, self.image_size = network.eval().requires_grad_(False), name, image_size
-        self.channels: int = network.config.hidden_size
-        self._num_prefix = 1 + network.config.num_register_tokens  # [cls] and the registers
+        config = cast(Any, network.config)  # transformers' own, which nn.Module's type cannot name
+        self.channels: int = config.hidden_size
+        self._patch_size: int = config.patch_size
+        self._num_prefix = 1 + config.num_register_tokens  # [cls] and the registers
 
     def to(self, device: torch.device | str) -> "DinoV2Encoder":
         self.network.to(device)
@@ -89,7 +91,7 @@ class DinoV2Encoder:
         if tuple(images.shape[2:]) != size:
             images = F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         tokens = self.network(imagenet_normalised(images), output_hidden_states=True).hidden_states[-1]
-        side = self.image_size // self.network.config.patch_size
+        side = self.image_size // self._patch_size
         patches = tokens[:, self._num_prefix :].transpose(1, 2)
         return patches.reshape(len(images), self.channels, side, side)
 

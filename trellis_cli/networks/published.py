@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trellis_cli.errors import FileError
+from trellis_cli.networks.precision import TorsoNetwork
 
 ELASTIC = "Elastic"
 
@@ -34,7 +35,7 @@ NETWORKS = {
 }
 
 
-def build_network(name: str, args: Mapping[str, Any]) -> nn.Module:
+def build_network(name: str, args: Mapping[str, Any]) -> TorsoNetwork:
     """A new network of a published name, with its arguments as published (and ours, where its class has more).
 
     Under `torch.device("meta")` it takes no memory: enough to count parameters or to compare keys.
@@ -55,7 +56,7 @@ def build_network(name: str, args: Mapping[str, Any]) -> nn.Module:
         ) from error
 
 
-def network_with(name: str, args: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+def network_with(name: str, args: Mapping[str, Any], state: Mapping[str, Tensor]) -> TorsoNetwork:
     """The network of a checkpoint, with its weights in float32 whatever they were stored in.
 
     No weight is drawn first: `build_network` and `load_state_dict` in one, in a fraction of the time.

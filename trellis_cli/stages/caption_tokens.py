@@ -21,6 +21,7 @@ class CaptionTokens:
     def _encode(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
         if text not in self._kept:
             out = self.encoder.encode([text])
+            assert out.pooled is not None
             self._kept[text] = out.tokens.half(), out.pooled[0]
         return self._kept[text]
 

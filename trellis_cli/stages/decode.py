@@ -16,6 +16,7 @@ from trellis_cli.io.gaussian_files import gaussian_bytes
 from trellis_cli.io.mesh_files import mesh_bytes
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids
+from trellis_cli.networks.heads import MeshDecoder
 from trellis_cli.networks.slat_vae import SlatTransformer
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
@@ -72,6 +73,7 @@ class Decoder:
         Raises:
             TrellisError: the decoder's field crosses zero nowhere.
         """
+        assert isinstance(self.network, MeshDecoder)
         fields = self.network(latents.to(self.device))[0]
         surface = isosurface(
             fields.coords,

@@ -45,8 +45,8 @@ class FlowTask:
     def __init__(self, recipe: FlowRecipe, data: DataFolder, text_encoder: Path, *, device: str = "cpu") -> None:
         self.recipe, self.data = recipe, data
         self.group = "structure" if recipe.stage == "structure-flow" else "slat"
-        self.module = recipe.network.build()
-        self.module.compute_in(torso_dtype(recipe.optimizer.precision, device))
+        network = recipe.network.build()
+        self.module: nn.Module = network.compute_in(torso_dtype(recipe.optimizer.precision, device))
         self.train_ids = self._fitting(data.ids(self.group, split="train"))
         self.test_ids = self._fitting(data.ids(self.group, split="test"))
         if not self.train_ids:

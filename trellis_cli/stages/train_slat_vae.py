@@ -64,7 +64,7 @@ class SlatVaeTask:
         encoder, decoder = recipe.encoder.build(), recipe.decoder.build()
         for network in (encoder, decoder):
             network.compute_in(torso_dtype(recipe.optimizer.precision, device))
-        self.module = SlatVae(encoder, decoder)
+        self.module: nn.Module = SlatVae(encoder, decoder)
         self.train_ids, self.test_ids = (
             self._fitting(data.ids("features", "views", split=s)) for s in ("train", "test")
         )
@@ -77,6 +77,7 @@ class SlatVaeTask:
         self.size = int(data.attr("views", "size"))
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
+        assert isinstance(module, SlatVae)
         return {
             "slat_encoder": (self.recipe.encoder, module.encoder),
             "slat_decoder_gs": (self.recipe.decoder, module.decoder),

@@ -62,7 +62,7 @@ class StructureVaeTask:
         encoder, decoder = recipe.encoder.build(), recipe.decoder.build()
         for network in (encoder, decoder):
             network.compute_in(torso_dtype(recipe.optimizer.precision, device))
-        self.module = StructureVae(encoder, decoder)
+        self.module: nn.Module = StructureVae(encoder, decoder)
         self.train_ids, self.test_ids = data.ids("voxels", split="train"), data.ids("voxels", split="test")
         if not self.train_ids:
             raise FileError(
@@ -72,6 +72,7 @@ class StructureVaeTask:
         self._coords = {i: torch.from_numpy(data.asset("voxels", i)["coords"]).long() for i in data.ids("voxels")}
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
+        assert isinstance(module, StructureVae)
         return {
             "sparse_structure_encoder": (self.recipe.encoder, module.encoder),
             "sparse_structure_decoder": (self.recipe.decoder, module.decoder),

@@ -1,6 +1,6 @@
 """`train-vae`: structure VAE, SLAT encoder with Gaussian decoder, or a decoder on a frozen encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,28 @@ def train_vae(
     max_minutes: float | None = None,
 ) -> dict[str, Any]:
     """Train what the recipe's `stage` names on a data folder; the same call again goes on."""
-    from trellis_cli.stages.training_run import run_training
+    from trellis_cli.stages.training_run import TrainableTask, run_training
 
     stage = stage_of(recipe, overrides, STAGES)
     folder = DataFolder(data)
+
+    def trained(cls: type[Any], task: Callable[..., TrainableTask]) -> dict[str, Any]:
+        return run_training(
+            cls, lambda r: task(r, folder, device=device), recipe, run,
+            overrides=tuple(overrides), device=device, max_minutes=max_minutes,
+        )  # fmt: skip
+
     if stage == "structure-vae":
-        from trellis_cli.stages.train_structure_vae import StructureVaeRecipe as Recipe
-        from trellis_cli.stages.train_structure_vae import StructureVaeTask as Task
-    elif stage == "slat-vae":
-        from trellis_cli.stages.train_slat_vae import SlatVaeRecipe as Recipe
-        from trellis_cli.stages.train_slat_vae import SlatVaeTask as Task
-    else:
-        from trellis_cli.stages.train_mesh_decoder import MeshDecoderRecipe as Recipe
-        from trellis_cli.stages.train_mesh_decoder import MeshDecoderTask as Task
-    return run_training(
-        Recipe, lambda r: Task(r, folder, device=device), recipe, run,
-        overrides=tuple(overrides), device=device, max_minutes=max_minutes,
-    )  # fmt: skip
+        from trellis_cli.stages.train_structure_vae import StructureVaeRecipe, StructureVaeTask
+
+        return trained(StructureVaeRecipe, StructureVaeTask)
+    if stage == "slat-vae":
+        from trellis_cli.stages.train_slat_vae import SlatVaeRecipe, SlatVaeTask
+
+        return trained(SlatVaeRecipe, SlatVaeTask)
+    from trellis_cli.stages.train_mesh_decoder import MeshDecoderRecipe, MeshDecoderTask
+
+    return trained(MeshDecoderRecipe, MeshDecoderTask)
 
 
 def stage_of(recipe: str, overrides: Sequence[str], known: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from trellis_cli import recipes
 from trellis_cli.errors import FileError, RecipeError, UsageError
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import save_network
+from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
 from trellis_cli.training.optim import OptimizerRecipe
@@ -27,7 +28,7 @@ class NetworkRecipe:
     name: str
     args: dict[str, Any]
 
-    def build(self) -> nn.Module:
+    def build(self) -> TorsoNetwork:
         """Raises RecipeError for arguments the network does not take."""
         try:
             return build_network(self.name, self.args)

@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Ema:
@@ -19,4 +20,4 @@ class Ema:
         decay = min(self.decay, (1 + step) / (10 + step))
         ours, theirs = self.module.state_dict(), trained.state_dict()
         floats = [k for k, v in ours.items() if v.is_floating_point()]
-        torch._foreach_lerp_([ours[k] for k in floats], [theirs[k].detach() for k in floats], 1 - decay)
+        get_ema_multi_avg_fn(decay)([ours[k] for k in floats], [theirs[k].detach() for k in floats], None)

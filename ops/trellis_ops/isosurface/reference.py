@@ -1,6 +1,7 @@
 """The definition, one cube, edge and grid vertex at a time. Slow, in float64, and never optimised."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import product
 
 import torch
@@ -74,6 +75,12 @@ def _centre(corners: list[Tensor], along: Tensor, other: Tensor) -> Tensor:
     return (along * middle[0] + other * middle[1]) / (along + other)
 
 
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one tensor or more: a tensor, where `sum` alone may give the number 0."""
+    first, *rest = terms
+    return sum(rest, first)
+
+
 def _step(base: Index, axis: int, by: int = 1) -> Index:
     moved = list(base)
     moved[axis] += by
@@ -99,7 +106,7 @@ class _Grid:
         for cube, n in self.cubes.items():
             for j in range(8):
                 self.touching[_corner(cube, j)].append((n, j))
-        self.means = {v: sum(self.values[n, j] for n, j in said) / len(said) for v, said in self.touching.items()}
+        self.means = {v: _sum(self.values[n, j] for n, j in said) / len(said) for v, said in self.touching.items()}
 
     def consistency(self) -> Tensor:
         """Mean over cubes, corners and channels of the squared distance from what a cube says to the vertex's mean."""
@@ -169,10 +176,10 @@ class _Grid:
             colours.append((self.colour(va) * wb - self.colour(vb) * wa) / (wb - wa))
             sa, sb = self.sdf(va), self.sdf(vb)
             plain.append((self.position(va) * sb - self.position(vb) * sa) / (sb - sa))
-        point = sum(b * u for b, u in zip(betas, points, strict=True)) / sum(betas)
-        colour = sum(b * c for b, c in zip(betas, colours, strict=True)) / sum(betas)
+        point = _sum(b * u for b, u in zip(betas, points, strict=True)) / _sum(betas)
+        colour = _sum(b * c for b, c in zip(betas, colours, strict=True)) / _sum(betas)
         distances = [torch.linalg.vector_norm(point - u) for u in plain]
-        mean = sum(distances) / len(distances)
+        mean = _sum(distances) / len(distances)
         return point, colour, [(d - mean).abs() for d in distances]
 
     def crossed_inner_edges(self) -> set[tuple[int, Index]]:

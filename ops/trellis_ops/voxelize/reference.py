@@ -17,23 +17,25 @@ def refusal(*args: object, **kwargs: object) -> None:
 
 
 def run(vertices: Tensor, faces: Tensor, *, resolution: int) -> Tensor:
-    points = ((vertices.double().cpu() + 0.5) * resolution).tolist()  # in voxels: voxel i spans [i, i + 1]
+    scaled = (vertices.double().cpu() + 0.5) * resolution  # in voxels: voxel i spans [i, i + 1]
+    points: list[Vector] = [(x, y, z) for x, y, z in scaled.tolist()]
     touched = set()
     for face in faces.tolist():
-        triangle = [tuple(points[i]) for i in face]
+        triangle = [points[i] for i in face]
         # Every voxel of a generous box about the triangle; the test itself decides.
-        spans = [
-            range(max(0, math.floor(min(xs)) - 1), min(resolution, math.floor(max(xs)) + 2))
-            for xs in zip(*triangle, strict=True)
-        ]
-        touched |= {voxel for voxel in product(*spans) if overlap(triangle, voxel)}
+        xs, ys, zs = (
+            range(max(0, math.floor(min(along)) - 1), min(resolution, math.floor(max(along)) + 2))
+            for along in zip(*triangle, strict=True)
+        )
+        touched |= {voxel for voxel in product(xs, ys, zs) if overlap(triangle, voxel)}
     rows = sorted(touched)
     return torch.tensor(rows, dtype=torch.int32, device=vertices.device).reshape(-1, 3)
 
 
 def overlap(triangle: list[Vector], voxel: tuple[int, int, int]) -> bool:
     """Whether a triangle meets the closed cube [i, i + 1]^3: no axis of the thirteen separates them."""
-    local = [tuple(x - (i + 0.5) for x, i in zip(corner, voxel, strict=True)) for corner in triangle]
+    middle = (voxel[0] + 0.5, voxel[1] + 0.5, voxel[2] + 0.5)
+    local = [_minus(corner, middle) for corner in triangle]
     a, b, c = local
     edges = [_minus(b, a), _minus(c, b), _minus(a, c)]
     axes = [*UNIT, _cross(edges[0], edges[1]), *(_cross(u, e) for u in UNIT for e in edges)]
