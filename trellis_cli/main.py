@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -28,7 +29,7 @@ COMMANDS = (
 class InOrder(TyperGroup):
     """Lists the commands as registered, not by the alphabet."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # a Context of whichever click typer stands on
         return list(self.commands)
 
 
