@@ -1,10 +1,13 @@
 """The command line as users meet it: results on stdout, exit codes, and two lines for every expected error."""
 
 import json
+import shutil
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import pytest
 from PIL import Image
 
@@ -63,14 +66,108 @@ def test_voxelize_and_again(trellis: Trellis, tmp_path: Path) -> None:
     _refused(trellis("voxelize", mesh, "-o", out, "--resolution", 16), 2, "was not made by this very command")
 
 
-def test_bad_inputs_of_one(trellis: Trellis, tmp_path: Path) -> None:
+TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+NO_BUFFER = {
+    "asset": {"version": "2.0"},
+    "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+    "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+    "bufferViews": [{"buffer": 0, "byteLength": 36}],
+    "buffers": [{"byteLength": 36}],
+}
+
+
+def _glb(document: dict) -> bytes:
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
+
+
+BAD_MESHES: dict[str, tuple[str, str | bytes, str]] = {
+    "empty file": ("x.obj", "", "x.obj: the file is empty"),
+    "no faces": ("x.obj", TRIANGLE, "x.obj: it holds no triangles"),
+    "not a number": ("x.obj", TRIANGLE.replace("v 1", "v nan") + "f 1 2 3\n", "1 of 3 vertices are not finite"),
+    "no area": ("x.obj", TRIANGLE + "f 1 2 2\nf 3 3 3\n", "none of its 2 faces has an area"),
+    "no buffer": ("x.glb", _glb(NO_BUFFER), "buffer 0 should have 36 bytes, there is none"),
+    "lost buffer": ("x.gltf", json.dumps({**NO_BUFFER, "buffers": [{"uri": "x.bin", "byteLength": 36}]}), "'x.bin'"),
+    "cut off": ("x.glb", _glb(NO_BUFFER)[:100], "it has 100"),
+    "too many faces": ("x.stl", bytes(80) + struct.pack("<I", 2**32 - 1), "needs 214748364834 for its 4294967295"),
+    "list of nothing": ("x.txt", "# no mesh\n", "x.txt lists nothing"),
+    "list that is none": ("x.txt", bytes(range(256)), "x.txt is no list"),
+    "list of lost files": ("x.txt", "lost.obj\n", "lost.obj: no such file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MESHES)
+def test_bad_meshes(trellis: Trellis, tmp_path: Path, case: str) -> None:
+    name, content, words = BAD_MESHES[case]
+    mesh = tmp_path / name
+    mesh.write_bytes(content.encode() if isinstance(content, str) else content)
+    for command in ("voxelize", "render"):
+        _refused(trellis(command, mesh, "-o", tmp_path / "x.h5"), 3, words)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+MESHES_ONLY = ("voxelize", "render")
+
+
+def test_inputs_that_are_not_there(trellis: Trellis, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    nan = _box(tmp_path / "nan.obj", "nan")
-    out = tmp_path / "x.h5"
-    _refused(trellis("voxelize", tmp_path / "none.glb", "-o", out), 3, "no such file")
-    _refused(trellis("voxelize", tmp_path / "empty", "-o", out), 3, "holds no")
-    _refused(trellis("voxelize", nan, "-o", out), 3, "nan.obj")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "nan.obj"]
+    for command in (*MESHES_ONLY, "featurize", "inspect", "view"):
+        out = () if command == "inspect" else ("-o", tmp_path / ("x.png" if command == "view" else "x.h5"))
+        _refused(trellis(command, tmp_path / "none.h5", *out), 2 if command in MESHES_ONLY else 3, "none.h5")
+        _refused(trellis(command, tmp_path / "empty", *out), 3, "empty holds nothing")
+    _refused(trellis("voxelize", tmp_path / "none.glb", "-o", tmp_path / "x.h5"), 3, "no such file")
+    _refused(trellis("voxelize", _box(tmp_path / "box.obj"), "-o", tmp_path / "box.obj" / "x.h5"), 1, "is not a folder")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["box.obj", "empty"]
+
+
+@pytest.mark.parametrize(
+    ("library", "material", "words"),
+    [
+        ("lost.mtl", "", "'lost.mtl' cannot be read"),
+        ("../x.mtl", "", "'../x.mtl' lies outside the mesh's folder"),
+        ("x.mtl", "map_Kd lost.png", "'lost.png' cannot be read"),
+        ("x.mtl", "map_Kd /etc/hostname", "'/etc/hostname' lies outside the mesh's folder"),
+    ],
+)
+def test_lost_materials_are_a_warning(
+    trellis: Trellis, tmp_path: Path, library: str, material: str, words: str
+) -> None:
+    mesh = _box(tmp_path / "box.obj")
+    mesh.write_text(f"mtllib {library}\nusemtl one\n" + mesh.read_text())
+    (tmp_path / "x.mtl").write_text(f"newmtl one\n{material}\n")
+    answer = trellis("render", mesh, "-o", tmp_path / "x.h5", "--num-views", 1, "--size", 16)
+    (line,) = answer.err.splitlines()
+    assert answer.code == 0 and line.startswith(f"WARNING: {mesh}: ") and words in line
+
+
+def _broken_stage_files(voxels: Path) -> dict[Path, str]:
+    """Files that no command may take, made of a good one, and what is said of each."""
+    cut, foreign, newer, text = (voxels.with_name(f"{name}.h5") for name in ("cut", "foreign", "newer", "text"))
+    cut.write_bytes(voxels.read_bytes()[:-100])
+    with h5py.File(foreign, "w") as h5:
+        h5["voxels"] = [1, 2, 3]
+    shutil.copy(voxels, newer)
+    with h5py.File(newer, "r+") as h5:
+        h5.attrs["version"] = 2
+    text.write_text("hello")
+    return {cut: "cut.h5 is damaged", foreign: "not a stage file", newer: "is format 2, this program reads 1",
+            text: "is not a stage file (HDF5)"}  # fmt: skip
+
+
+def test_broken_stage_files(trellis: Trellis, tmp_path: Path) -> None:
+    voxels, out = tmp_path / "v.h5", tmp_path / "x.h5"
+    trellis("voxelize", _box(tmp_path / "box.obj"), "-o", voxels, "--resolution", 8)
+    for path, words in _broken_stage_files(voxels).items():
+        _refused(trellis("inspect", path), 3, words)
+        _refused(trellis("view", path, "-o", tmp_path / "x.png"), 3, words)
+        _refused(trellis("featurize", voxels, path, "-o", out), 3, words)
+        (tmp_path / "data").mkdir()
+        path.rename(tmp_path / "data" / path.name)
+        command = ("train-vae", "mini-cpu/structure-vae", "--data", tmp_path / "data", "--out", tmp_path / "run")
+        _refused(trellis(*command), 3, words)
+        shutil.rmtree(tmp_path / "data")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["box.obj", "v.h5"]
 
 
 def test_wrong_usage(trellis: Trellis, tmp_path: Path) -> None:
@@ -86,17 +183,20 @@ def test_wrong_usage(trellis: Trellis, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["box.obj"]
 
 
-def test_one_broken_of_several(trellis: Trellis, tmp_path: Path) -> None:
+def test_one_broken_of_a_hundred(trellis: Trellis, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    for name, height in (("a", 0.5), ("b", "nan"), ("c", 0.7)):
-        _box(tmp_path / "in" / f"{name}.obj", height)
+    for k in range(100):
+        _box(tmp_path / "in" / f"{k:02}.obj", "nan" if k == 42 else 0.2 + k / 200)
     out = tmp_path / "x.h5"
     answer = trellis("voxelize", tmp_path / "in", "-o", out, "--resolution", 8, "--quiet")
-    _refused(answer, 5, "1 of 3 inputs failed")
+    _refused(answer, 5, "1 of 100 inputs failed")
     with open_stage(out) as file:
-        assert len(file.group("voxels")) == 2
+        assert len(file.group("voxels")) == 99
     row = json.loads((tmp_path / "x.h5.ledger.jsonl").read_text())
-    assert row["name"] == "b.obj"
+    assert row["name"] == "42.obj" and "not finite" in row["reason"]
+    _box(tmp_path / "in" / "42.obj")
+    assert trellis("voxelize", tmp_path / "in", "-o", out, "--resolution", 8, "--retry-failed").code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "x.h5"]
 
 
 def test_meshes_to_features(trellis: Trellis, tmp_path: Path) -> None:
@@ -158,3 +258,10 @@ def test_recipes_are_read_strictly(trellis: Trellis, tmp_path: Path) -> None:
     _refused(trellis("recipe", "show", "no-such"), 2, "no-such")
     listed = trellis("recipe", "list")
     assert listed.code == 0 and "mini-cpu/structure-vae" in listed.out.split()
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_command_at_all_shows_the_help(trellis: Trellis) -> None:
+    for arguments, word in (((), "voxelize"), (("data",), "export")):
+        answer = trellis(*arguments)
+        assert answer.code == 2 and word in answer.out + answer.err and "error:" not in answer.err

@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,7 +17,16 @@ from trellis_cli.errors import TrellisError
 click = import_module(typer.Context.__mro__[1].__module__.removesuffix(".core"))
 
 # What no program can help: the places that write files say more, this is for those that write a line here and there.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENAMETOOLONG)
+_DISK = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space",
+    errno.EIO: "look after the disk",
+    errno.EROFS: "choose another folder",
+    errno.EACCES: "check its permissions",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "choose another folder",
+    errno.EEXIST: "choose another folder",
+}
 
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
@@ -28,7 +38,7 @@ COMMANDS = (
 class InOrder(TyperGroup):
     """Lists the commands as registered, not by the alphabet."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # a Context of whichever click typer stands on
         return list(self.commands)
 
 
@@ -104,11 +114,7 @@ def _answer(arguments: list[str]) -> int:
         if error.errno not in _DISK:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        mend = {errno.EACCES: "check its permissions", errno.ENAMETOOLONG: "choose a shorter name"}
-        console.error(
-            f"{where}{error.strerror}",
-            f"{mend.get(error.errno, 'free some disk space')}, then run the same command again",
-        )
+        console.error(f"{where}{error.strerror}", f"{_DISK[error.errno]}, then run the same command again")
         return 1
     return 0
 

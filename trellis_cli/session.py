@@ -127,10 +127,11 @@ def run_batch(
     key = _key(_work(provenance.attributes(), ids))
     folder = out.with_name(out.name + ".parts") / key
     ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), key)
-    failures = {} if single or retry_failed or overwrite else {k: v for k, v in ledger.read().items() if k in ids}
+    failed_before = {} if overwrite else ledger.read()
+    failures = {} if single or retry_failed else {k: v for k, v in failed_before.items() if k in ids}
     for name, error in bad_inputs:
         failures[name] = _row(name, name, error)
-    kept = None if overwrite else _finished(out, provenance, attrs, ids)
+    kept = None if overwrite else _finished(out, provenance, attrs, ids, set(failed_before))
     todo = [i for i in items if i.id not in (kept or ()) and i.id not in failures]
     if kept is not None and not todo:
         ledger.write(failures)
@@ -220,8 +221,13 @@ def _key(work: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _finished(out: Path, provenance: "Provenance", attrs: Mapping[str, Any], ids: set[str]) -> set[str] | None:
-    """The ids that an existing output holds by this very work, None without one; refuses to touch any other file."""
+def _finished(
+    out: Path, provenance: "Provenance", attrs: Mapping[str, Any], ids: set[str], failed: set[str]
+) -> set[str] | None:
+    """The ids that an existing output holds by this very work, None without one; refuses to touch any other file.
+
+    `failed` items of before are among the inputs it names; repaired since, they have other ids now.
+    """
     from trellis_cli.io.stage_files import open_stage
 
     if not out.exists():
@@ -231,7 +237,7 @@ def _finished(out: Path, provenance: "Provenance", attrs: Mapping[str, Any], ids
         with open_stage(out) as file:
             held = set(file.group(next(iter(attrs))).ids)
             there = {k: file.attrs.get(k, "[]") for k in wanted}
-            if held <= ids and _work(there, held | ids) == _work(wanted, held | ids):
+            if held <= ids and _work(there, ids | failed) == _work(wanted, ids):
                 return held
     except (FileError, ValueError, TypeError):  # no stage file, or one whose provenance is not ours
         pass

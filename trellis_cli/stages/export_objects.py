@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -107,22 +106,22 @@ def export_objects(
     todo = [i for i in items if i.key not in rows and (retry_failed or i.key not in failures)]
     kept = sum(item.key in rows for item in items)
     done = 0
-    for position, item in enumerate(console.track(todo, total=len(todo), what="trellis data export")):
-        failures.pop(item.key, None)
-        try:
-            add_row(rows, export_one(item, out))
-            done += 1
-        except DiskError:  # the disk, not the object
-            with suppress(DiskError):
+    try:
+        for position, item in enumerate(console.track(todo, total=len(todo), what="trellis data export")):
+            failures.pop(item.key, None)
+            try:
+                add_row(rows, export_one(item, out))
+                done += 1
+            except DiskError:  # no fault of the object
+                raise
+            except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
+                reason = str(error) or type(error).__name__
+                _log.warning("%s: %s", item.key, reason)
+                failures[item.key] = reason
+            if position % SAVE_EVERY == SAVE_EVERY - 1:
                 write_rows(out, rows)
-            raise
-        except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            _log.warning("%s: %s", item.key, reason)
-            failures[item.key] = reason
-        if position % SAVE_EVERY == SAVE_EVERY - 1:
-            write_rows(out, rows)
-    write_rows(out, rows)
+    finally:  # after Ctrl-C too
+        write_rows(out, rows)
     _write_ledger(out / LEDGER, failures)
     failed = sum(item.key in failures for item in items)
     summary = ExportSummary(out, done, kept, failed)
