@@ -1,5 +1,7 @@
 """The published flow networks of both stages, number for number, and their key layouts at full size."""
 
+import math
+
 import pytest
 import torch
 
@@ -39,9 +41,22 @@ def test_slat_flow(name, planned, load_case, assert_near):
     assert_near(v, case.outputs["v"], what="velocity")
 
 
-def test_time_embedding(primitives, assert_near):
-    want = primitives["temb.out"]
-    assert_near(time_embedding(primitives["temb.t"].double() / 1000, want.shape[1]), want, what="time embedding")
+def test_time_embedding(primitives):
+    """The frequencies are float32 exponentials, whose last bit depends on the processor's library, and a thousand times
+    that bit shows: a channel must agree for the frequency as it is here or for one of its two neighbours."""
+    t, want = primitives["temb.t"], primitives["temb.out"]
+    half = want.shape[1] // 2
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half)
+    neighbours = [torch.nextafter(frequencies, torch.tensor(limit)) for limit in (0.0, 2.0)]
+    waves = [_waves(t, f) for f in (frequencies, *neighbours)]
+    assert torch.equal(time_embedding(t.double() / 1000, want.shape[1]), waves[0])
+    error = torch.stack([(w - want).abs().amax(0) for w in waves]).amin(0)
+    assert float(error.max()) <= 1e-5
+
+
+def _waves(t, frequencies):
+    angles = t.float()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def test_patchify(primitives, assert_near):
