@@ -158,6 +158,30 @@ def test_voxels_travel_unchanged_to_the_latents(world: World) -> None:
             np.testing.assert_array_equal(coords, latents.group("slat").asset(index)["coords"])
 
 
+def test_features_on_a_finer_grid_are_pooled(world: World, tmp_path: Path) -> None:
+    """`voxelize` has 64^3 by default, whatever the model works at: twice its grid gives the very same voxels."""
+    voxels, features, latents = (tmp_path / f"{name}.h5" for name in ("voxels", "features", "latents"))
+    trellis("voxelize", world.data / "objects", "--resolution", 2 * GRID, "-o", voxels)
+    trellis("featurize", voxels, world.data / "views.h5", "-o", features, "--device", "cpu")
+    trellis("encode", features, "-o", latents, "--model", world.autoencoder, *FIXED)
+    with open_stage(world.data / "voxels.h5") as native, open_stage(latents) as pooled:
+        assert pooled.group("slat").attrs["resolution"] == GRID
+        for index in range(NUM):
+            coords = native.group("voxels").asset(index)["coords"]
+            np.testing.assert_array_equal(coords, pooled.group("slat").asset(index)["coords"])
+    trellis("voxelize", world.data / "objects", "--resolution", GRID + 1, "-o", voxels, "--overwrite")
+    trellis("featurize", voxels, world.data / "views.h5", "-o", features, "--device", "cpu", "--overwrite")
+    trellis("encode", features, "-o", tmp_path / "no.h5", "--model", world.autoencoder, *FIXED, code=3)
+
+
+def test_features_of_another_encoder_are_refused(world: World, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.h5"
+    asset = with_ids("0" * 64, lengths=1, coords=np.zeros((1, 3), "int16"), feats=np.zeros((1, 7), "float16"))
+    attrs = {"encoder": "another", "resolution": GRID}
+    write_stage(foreign, {"features": ([asset], attrs)}, Provenance("featurize", {}))
+    trellis("encode", foreign, "-o", tmp_path / "no.h5", "--model", world.autoencoder, *FIXED, code=3)
+
+
 def test_shards_together_are_the_whole(world: World, tmp_path: Path) -> None:
     """One object of four lands in each of more shards than there are objects, so some shards are empty."""
     stages = {

@@ -4,6 +4,7 @@ Markdown tables, pictures to --out.
     python recipes/mini/report.py sheets WORK/mini --out docs/mini
     python recipes/mini/report.py nearest WORK/mini WORK/data
     python recipes/mini/report.py reconstruction WORK/mini WORK/data --num 24
+    python recipes/mini/report.py credits WORK/mini WORK/data > trellis_cli/models/mini/CREDITS.md
 
 Reconstruction is measured on SweetHome3D, train and held out: PSNR and LPIPS (AlexNet) of Gaussians at four views of
 256 pixels (yaw 45, 135, 225, 315, pitch 20 degrees, radius 2, 40 degrees) on black, none of them a view that features
@@ -13,6 +14,7 @@ were taken from; chamfer distance and F-score (radius 0.05) of meshes on 100,000
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def sheets(model: ModelFolder, out: Path) -> None:
             view([latents], picture, str(model.path), num_views=4, size=192, kind=kind, dtype=DTYPE, overwrite=True)
 
 
-def nearest(model: ModelFolder, data: Path, out: Path) -> None:
+def nearest(data: Path, out: Path) -> None:
     """For each prompt's structure (as `sheets` left it): the training object with the highest IoU of active voxels,
     and the IoU of the highest-scoring object of another name."""
     rows = read_manifest(data / "manifest.jsonl")
@@ -194,9 +196,24 @@ def _print_row(objects: str, row: str, scores: list[Scores]) -> None:
     console.result(f"| {objects} | {row} | {cells} |")
 
 
+def credits(data: Path) -> None:
+    """Everyone whose objects a model saw in training, with the licence and the objects' names."""
+    names: dict[tuple[str, str], set[str]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in read_manifest(data / "manifest.jsonl").values():
+        if row["split"] == "train":
+            counts[row["credit"], row["licence"]] += 1
+            names.setdefault((row["credit"], row["licence"]), set()).add(row["name"])
+    console.result("# Credits\n\nThe objects that mini was trained on, by author.\n")
+    console.result("| author (collection) | licence | objects | their names |\n|---|---|---|---|")
+    for (credit, licence), num in sorted(counts.items()):
+        listed = ", ".join(sorted(names[credit, licence]))
+        console.result(f"| {credit} | {licence} | {num} | {listed} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sheets", "nearest", "reconstruction"))
+    parser.add_argument("what", choices=("sheets", "nearest", "reconstruction", "credits"))
     parser.add_argument("model", help="a model folder, or mini")
     parser.add_argument("data", type=Path, nargs="?", help="the data folder: objects, manifest.jsonl, voxels.h5")
     parser.add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets lie")
@@ -204,11 +221,14 @@ def main() -> None:
     parser.add_argument("--ids", nargs="*", default=[], help="these objects instead")
     parser.add_argument("--scratch", type=Path, default=Path("scratch"), help="views are kept here")
     args = parser.parse_args()
+    if args.what == "credits":
+        credits(args.data)
+        return
     model = open_model(args.model)
     if args.what == "sheets":
         sheets(model, args.out)
     elif args.what == "nearest":
-        nearest(model, args.data, args.out)
+        nearest(args.data, args.out)
     else:
         reconstruction(model, args.data, args.num, args.scratch, args.ids)
 

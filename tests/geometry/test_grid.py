@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trellis_cli.geometry.grid import (
+    coarser,
     lexicographic_order,
     source_to_cube,
     transform_points,
     voxel_centres,
     voxel_index,
 )
+from trellis_ops.voxelize import voxelize
 
 
 def test_centres_are_where_the_convention_says():
@@ -77,3 +79,18 @@ def test_very_small_and_very_large_assets_fit(scale):
 def test_an_asset_without_size_is_refused(vertices, message):
     with pytest.raises(ValueError, match=message):
         source_to_cube(vertices)
+
+
+def test_coarser_pools_eight_voxels_into_one():
+    coords = torch.tensor([[0, 0, 0], [1, 1, 1], [2, 0, 0], [3, 5, 7]], dtype=torch.int32)
+    feats = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+    pooled, mean = coarser(coords, feats, 2)
+    assert pooled.tolist() == [[0, 0, 0], [1, 0, 0], [1, 2, 3]] and pooled.dtype == torch.int32
+    assert mean.tolist() == [[2.0], [5.0], [7.0]]
+
+
+def test_coarser_voxels_are_those_that_the_coarse_grid_finds(rng):
+    triangles = torch.rand(40, 3, generator=rng) - 0.5
+    faces = torch.arange(39).reshape(-1, 3)
+    fine, coarse = (voxelize(triangles, faces, resolution=r) for r in (64, 32))
+    assert torch.equal(coarser(fine, torch.zeros(len(fine), 1), 2)[0].int(), coarse.int())

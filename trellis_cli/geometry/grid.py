@@ -30,6 +30,19 @@ def lexicographic_order(coords: Int[Tensor, "n 3"], sample: Int[Tensor, " n"] | 
     return order
 
 
+def coarser(
+    coords: Int[Tensor, "n 3"], feats: Float[Tensor, "n c"], factor: int
+) -> tuple[Int[Tensor, "m 3"], Float[Tensor, "m c"]]:
+    """Active voxels of a grid `factor` times as coarse: those that hold one, in order, with the mean of the features.
+
+    A surface touches a coarse voxel where it touches one of the fine ones in it, so the voxels are the very ones that
+    the coarse grid would have found.
+    """
+    unique, inverse = torch.unique(coords.div(factor, rounding_mode="floor"), dim=0, return_inverse=True)
+    total = feats.new_zeros(len(unique), feats.shape[1]).index_add_(0, inverse, feats)
+    return unique, total / torch.bincount(inverse, minlength=len(unique))[:, None]
+
+
 def source_to_cube(vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "4 4"]:
     """The transform of an asset into the cube: its longest side becomes 1, its box's middle the centre.
 

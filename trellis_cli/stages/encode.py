@@ -7,11 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trellis_cli import console
 from trellis_cli.errors import FileError
+from trellis_cli.geometry.grid import coarser
 from trellis_cli.geometry.packed import pack
 from trellis_cli.io.digests import file_digest
-from trellis_cli.io.model_folders import ModelFolder
+from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, with_ids
+from trellis_cli.networks.precision import TorsoNetwork
+from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_cli.session import Item, Summary, in_shard, run_batch
 
 
@@ -29,11 +33,13 @@ def encode(
 ) -> Summary:
     """Write the latents of every asset: from /features both /slat and /structure, from /voxels /structure alone.
 
+    Inputs on a grid finer than the model's by a whole number are pooled to it (`geometry.grid.coarser`).
+
     Args:
         mirror: flip the voxels at x = 0 first (for training; /voxels alone, as features would not fit).
 
     Raises:
-        FileError: inputs of both kinds, of several resolutions, or of another resolution or encoder than the model's.
+        FileError: inputs of both kinds, of several resolutions, or of one that is no multiple of the model's.
     """
     with ExitStack() as stack:  # open for the whole batch: a file is checked whole when it is opened
         files = [stack.enter_context(open_stage(path)) for path in inputs]
@@ -44,23 +50,27 @@ def encode(
             raise FileError("--mirror flips voxels, and features cannot be flipped", hint="give a file with /voxels")
         structure = model.load("sparse_structure_encoder", device=device, dtype=dtype)
         slat = model.load("slat_encoder", device=device, dtype=dtype) if kind == "features" else None
-        if slat is not None and slat.resolution != resolution:
-            raise FileError(
-                f"the features are at {resolution}^3, model {model.id} works at {slat.resolution}^3",
-                hint=f"voxelize with --resolution {slat.resolution}",
-            )
+        if slat is not None:
+            _check_width(groups, slat)
+        factor = _factor(resolution, model)
+        coarse = resolution // factor
 
         def work(item: Item) -> dict[str, Asset]:
             group, index = item.payload
             asset = group.asset(index)
             coords = torch.from_numpy(asset["coords"]).long()
+            feats = torch.from_numpy(asset["feats"]).float() if kind == "features" else coords.new_zeros(len(coords), 0)
+            if factor > 1:
+                coords, feats = coarser(coords, feats.float(), factor)
             if mirror:
-                coords = torch.stack([resolution - 1 - coords[:, 0], coords[:, 1], coords[:, 2]], dim=1)
-            latent = structure_latent(structure, coords, resolution, device)
+                coords = torch.stack([coarse - 1 - coords[:, 0], coords[:, 1], coords[:, 2]], dim=1)
+            latent = structure_latent(structure, coords, coarse, device)
             assets = {"structure": with_ids(item.id, lengths=latent[0].numel(), latent=latent.numpy())}
             if slat is not None:
-                feats = slat_latent(slat, coords, torch.from_numpy(asset["feats"]).float(), device)
-                assets["slat"] = with_ids(item.id, lengths=len(coords), coords=asset["coords"], feats=feats.numpy())
+                latents = slat_latent(slat, coords, feats, device).numpy()
+                assets["slat"] = with_ids(
+                    item.id, lengths=len(coords), coords=coords.numpy().astype("int16"), feats=latents
+                )
             return assets
 
         places = {id_: (group, k) for group in groups for k, id_ in enumerate(group.ids)}
@@ -69,7 +79,7 @@ def encode(
         provenance = Provenance(
             "encode", parameters, inputs=[(file_digest(p), p.name) for p in inputs], model=model.provenance
         )
-        attrs = {"structure": {}} | ({"slat": {"resolution": resolution}} if kind == "features" else {})
+        attrs = {"structure": {}} | ({"slat": {"resolution": coarse}} if kind == "features" else {})
         return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed)
 
 
@@ -94,6 +104,34 @@ def _kind(files: Sequence[StageFile]) -> str:
     if len(kinds) != 1:
         raise FileError("some inputs hold /features and some only /voxels", hint="encode files of one kind at a time")
     return kinds.pop()
+
+
+def _check_width(groups: Sequence[StageGroup], encoder: TorsoNetwork) -> None:
+    """Raises FileError where the features are not as wide as the encoder's input."""
+    assert isinstance(encoder, SlatEncoder)
+    for group in groups:
+        channels = dict(group.datasets())["feats"].shape[1]
+        if channels != encoder.in_channels:
+            raise FileError(
+                f"{group.path}: features of {channels} channels (encoder {group.attrs['encoder']}),"
+                f" the model wants {encoder.in_channels}",
+                hint="featurize with the encoder that the model was trained on",
+            )
+
+
+def _factor(resolution: int, model: ModelFolder) -> int:
+    """How many times finer the inputs' grid is than the model's; 1 for a model without a latent's encoder."""
+    if "slat_encoder" not in model.pipeline.get("models", {}):
+        return 1
+    own = int(read_network_json(model.stem("slat_encoder"))[1]["resolution"])
+    if resolution % own:
+        raise FileError(
+            f"the inputs are at {resolution}^3, model {model.id} works at {own}^3",
+            hint=f"voxelize with --resolution {own}, or a multiple of it",
+        )
+    if resolution != own:
+        console.note(f"encode: {resolution}^3 voxels are pooled to the {own}^3 of model {model.id}")
+    return resolution // own
 
 
 def _resolution(groups: Sequence[StageGroup]) -> int:
