@@ -32,3 +32,7 @@ bench op *args: (test "tests/ops/test_" + op + ".py")
 # Time 150 views of a textured 50k-face object
 bench-views *args:
     python ops/bench/render_views.py {{args}}
+
+# Time and peak memory of whole commands with the shipped model
+bench-commands *args:
+    python ops/bench/commands.py {{args}}

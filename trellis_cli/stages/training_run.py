@@ -34,7 +34,7 @@ class NetworkRecipe:
             return build_network(self.name, self.args)
         except (TypeError, ValueError, KeyError) as error:
             raise RecipeError(
-                f"network {self.name}: {error}", hint="see OFFICIAL argument names in docs/models.md"
+                f"network {self.name}: {error}", hint="see docs/models.md and the class in trellis_cli/networks"
             ) from error
 
 
