@@ -12,6 +12,7 @@ from trellis_cli.errors import FileError
 from trellis_cli.geometry.packed import Packed, pack
 from trellis_cli.metrics.image import psnr, ssim
 from trellis_cli.metrics.lpips import load_lpips
+from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.stages.training_run import NetworkRecipe
@@ -32,6 +33,9 @@ class SlatLoss:
 
 @dataclass(frozen=True, slots=True)
 class SlatVaeRecipe:
+    """`initial_logvar`, ours: the posterior's log variance to begin with. At 0, the published start, latents are noise
+    until the encoder has learnt to still it, which a short training cannot afford."""
+
     stage: str
     encoder: NetworkRecipe
     decoder: NetworkRecipe
@@ -39,6 +43,7 @@ class SlatVaeRecipe:
     seed: int = 0
     num_views: int = 1  # pictures an asset and step
     max_voxels: int = 32768
+    initial_logvar: float = 0.0
     loss: SlatLoss = field(default_factory=SlatLoss)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
 
@@ -64,6 +69,9 @@ class SlatVaeTask:
         encoder, decoder = recipe.encoder.build(), recipe.decoder.build()
         for network in (encoder, decoder):
             network.compute_in(torso_dtype(recipe.optimizer.precision, device))
+        assert isinstance(encoder, SlatEncoder)
+        with torch.no_grad():
+            encoder.out_layer.bias[encoder.latent_channels :] = recipe.initial_logvar
         self.module: nn.Module = SlatVae(encoder, decoder)
         self.train_ids, self.test_ids = (
             self._fitting(data.ids("features", "views", split=s)) for s in ("train", "test")
