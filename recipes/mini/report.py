@@ -56,20 +56,24 @@ AROUND = hammersley_cameras(100)
 DTYPE = torso_dtype("auto", "cpu")
 
 
-def sheets(model: ModelFolder, out: Path) -> None:
-    """One file a prompt with its latents, seed 0, and of it a sheet of Gaussians and one of the mesh."""
-    for prompt in PROMPTS:
-        stem = out / prompt.replace(" ", "-")
-        latents = stem.with_suffix(".slat.h5")
-        sample([prompt], latents, model, seed=0, dtype=DTYPE, overwrite=True)
-        for kind in ("gaussians", "mesh"):
-            picture = stem.with_name(f"{stem.name}.{kind}.png")
-            view([latents], picture, str(model.path), num_views=4, size=192, kind=kind, dtype=DTYPE, overwrite=True)
+def sheets(model: ModelFolder, out: Path, scratch: Path) -> None:
+    """Latents of every prompt, seed 0, and of each six a sheet of Gaussians and one of meshes, a row a prompt."""
+    files = [latents_of(prompt, scratch) for prompt in PROMPTS]
+    for prompt, path in zip(PROMPTS, files, strict=True):
+        sample([prompt], path, model, seed=0, dtype=DTYPE, overwrite=True)
+    for kind in ("gaussians", "mesh"):
+        for number, half in enumerate((files[:6], files[6:]), 1):
+            picture = out / f"{kind}-{number}.png"
+            view(half, picture, str(model.path), num_views=4, size=160, kind=kind, dtype=DTYPE, overwrite=True)
 
 
-def nearest(data: Path, out: Path) -> None:
-    """For each prompt's structure (as `sheets` left it): the training object with the highest IoU of active voxels,
-    and the IoU of the highest-scoring object of another name."""
+def latents_of(prompt: str, scratch: Path) -> Path:
+    return scratch / f"{prompt.replace(' ', '-')}.slat.h5"
+
+
+def nearest(data: Path, scratch: Path) -> None:
+    """For each prompt's latents, as `sheets` left them: the training object, or its mirror image, with the highest IoU
+    of active voxels."""
     rows = read_manifest(data / "manifest.jsonl")
     grids: dict[str, np.ndarray] = {}
     with open_stage(data / "voxels.h5") as file:
@@ -82,7 +86,7 @@ def nearest(data: Path, out: Path) -> None:
     ids, bits = list(packed), np.stack(list(packed.values()))
     console.result("| prompt | nearest training object | source | IoU |\n|---|---|---|---|")
     for prompt in PROMPTS:
-        with open_stage(out / f"{prompt.replace(' ', '-')}.slat.h5") as file:
+        with open_stage(latents_of(prompt, scratch)) as file:
             coords = file.group("slat").asset(0)["coords"].astype(np.int64)
         best: tuple[float, str] = (0.0, "")
         for flipped in (False, True):
@@ -219,16 +223,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets lie")
     parser.add_argument("--num", type=int, default=24, help="objects a split")
     parser.add_argument("--ids", nargs="*", default=[], help="these objects instead")
-    parser.add_argument("--scratch", type=Path, default=Path("scratch"), help="views are kept here")
+    parser.add_argument("--scratch", type=Path, default=Path("scratch"), help="latents and views are kept here")
     args = parser.parse_args()
     if args.what == "credits":
         credits(args.data)
         return
     model = open_model(args.model)
     if args.what == "sheets":
-        sheets(model, args.out)
+        sheets(model, args.out, args.scratch)
     elif args.what == "nearest":
-        nearest(args.data, args.out)
+        nearest(args.data, args.scratch)
     else:
         reconstruction(model, args.data, args.num, args.scratch, args.ids)
 
