@@ -98,8 +98,9 @@ class World:
         sets = [word for change in changes for word in ("--set", change)]
         run = run or self.runs / recipe
         said = trellis(
-            command, f"mini-cpu/{recipe}", "--data", self.data, "--out", run, "--device", "cpu", "--quiet", *sets
-        )
+            command, f"mini-cpu/{recipe}", "--data", self.data, "--out", run, "--device", "cpu", "--quiet", *sets,
+            *(("--preview", self.autoencoder) if command == "train-flow" else ()),
+        )  # fmt: skip
         assert "finished" in said
         return run
 
@@ -149,6 +150,14 @@ def test_every_stage_holds_every_object(world: World) -> None:
     encoded = next(r for r in reports if "slat" in r["groups"])
     model = json.loads(trellis("models", "info", world.autoencoder, "--json"))
     assert encoded["made_by"]["model"] == {"id": "autoencoder", "digest": model["digest"]}
+
+
+def test_training_leaves_pictures(world: World) -> None:
+    for name, pattern in (("slat-vae", "*_000002.png"), ("structure-flow", "000003.png"), ("slat-flow", "000003.png")):
+        sheets = list((world.runs / name / "samples").glob(pattern))
+        assert sheets
+        with Image.open(sheets[0]) as picture:
+            assert len(picture.getcolors(1 << 20) or ()) > 10
 
 
 def test_voxels_travel_unchanged_to_the_latents(world: World) -> None:

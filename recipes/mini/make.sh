@@ -68,7 +68,7 @@ structure() { # which voxels: their VAE, their latents (and mirrored ones), the 
     folder structure
     trellis encode "$work/data/voxels.h5" -o "$work/structure/latents.h5" --model "$work/models/structure"
     trellis encode "$work/data/voxels.h5" -o "$work/structure/mirrored.h5" --model "$work/models/structure" --mirror
-    train train-flow structure-flow "$work/structure" --text-encoder "$encoder"
+    train train-flow structure-flow "$work/structure" --text-encoder "$encoder" --preview "$work/models/structure"
 }
 
 looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh decoder, the flow
@@ -85,7 +85,7 @@ looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh
     ln -sf ../latents/latents.h5 "$work/surfaces/latents.h5"
     some trellis render "$work/surfaces/objects.txt" -o "$work/surfaces/views.h5" "${views[@]}" --depth --normal
     train train-vae mesh-decoder "$work/surfaces"
-    train train-flow slat-flow "$work/latents" --text-encoder "$encoder"
+    train train-flow slat-flow "$work/latents" --text-encoder "$encoder" --preview "$work/models/encoders"
 }
 
 objects

@@ -17,6 +17,10 @@ def train_flow(
         Path | None,
         typer.Option(help="A folder with the text encoder; the shipped one by default.", show_default=False),
     ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option(help="A model whose decoder draws samples at each evaluation.", show_default=False),
+    ] = None,
     overrides: o.Set = None,
     max_minutes: o.MaxMinutes = None,
     device: o.Device = "auto",
@@ -39,11 +43,12 @@ def train_flow(
 
             console.result(str(read(recipe, overrides or [])[0]), read(recipe, overrides or [])[0], as_json=json)
             return
-        from trellis_cli.io.model_folders import SHIPPED
+        from trellis_cli.io.model_folders import SHIPPED, open_model
         from trellis_cli.stages.train_flow import train_flow as stage
 
         summary = stage(
             recipe, data, out, text_encoder=text_encoder or SHIPPED / "mini" / "ckpts",
+            preview=open_model(preview) if preview else None,
             overrides=overrides or (), device=chosen, max_minutes=max_minutes,
         )  # fmt: skip
         console.result(o.run_text(summary), summary, as_json=json)

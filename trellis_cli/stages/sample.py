@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trellis_cli.errors import MissingError, TrellisError, UsageError
-from trellis_cli.flow.guidance import guided
+from trellis_cli.flow.guidance import Velocity, guided
 from trellis_cli.flow.sampler import euler
 from trellis_cli.flow.schedule import time_steps
 from trellis_cli.geometry.packed import Packed, dense_to_packed, packed_to_dense
@@ -90,21 +90,24 @@ class TextSampler:
         return self._sample(self.slat_flow, x, text, settings).feats * self.std + self.mean
 
     def _sample(self, flow: FlowNetwork, noise: Packed, text: str, settings: SamplerSettings) -> Packed:
-        noise = noise.to(self.device)
-        plan = flow.plan(noise.coords, noise.offsets)
         conditions = [self.condition(t).to(self.device) for t in (text, "")]
+        return denoise(flow, noise.to(self.device), conditions[0], conditions[1], settings).to("cpu")
 
-        def velocity(condition: Condition) -> Any:
-            def v(x: Tensor, t: float) -> Tensor:
-                return flow(noise.with_feats(x), torch.full((1,), t, dtype=torch.float64), condition, plan)
 
-            return v
+def denoise(
+    flow: FlowNetwork, noise: Packed, condition: Condition, negative: Condition, settings: SamplerSettings
+) -> Packed:
+    """One sample of a flow: guided Euler steps from noise to data, on the noise's device."""
+    plan = flow.plan(noise.coords, noise.offsets)
 
-        both = guided(
-            velocity(conditions[0]), velocity(conditions[1]), strength=settings.guidance, interval=settings.interval
-        )
-        out = euler(both, noise.feats, time_steps(settings.steps, rescale=settings.rescale_t))
-        return noise.with_feats(out).to("cpu")
+    def velocity(condition: Condition) -> Velocity:
+        def v(x: Tensor, t: float) -> Tensor:
+            return flow(noise.with_feats(x), torch.full((1,), t, dtype=torch.float64), condition, plan)
+
+        return v
+
+    both = guided(velocity(condition), velocity(negative), strength=settings.guidance, interval=settings.interval)
+    return noise.with_feats(euler(both, noise.feats, time_steps(settings.steps, rescale=settings.rescale_t)))
 
 
 def sample(

@@ -14,8 +14,11 @@ from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
 from trellis_cli.io.aside import write_text
+from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.networks.condition import Condition
+from trellis_cli.networks.flow import FlowNetwork
 from trellis_cli.stages.caption_tokens import CaptionTokens
+from trellis_cli.stages.flow_previews import Previews
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
 from trellis_cli.training.optim import OptimizerRecipe
@@ -42,7 +45,15 @@ class FlowRecipe:
 class FlowTask:
     """Latents of the train split with one of their captions, drawn anew each step."""
 
-    def __init__(self, recipe: FlowRecipe, data: DataFolder, text_encoder: Path, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: FlowRecipe,
+        data: DataFolder,
+        text_encoder: Path,
+        *,
+        preview: ModelFolder | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.recipe, self.data = recipe, data
         self.group = "structure" if recipe.stage == "structure-flow" else "slat"
         network = recipe.network.build()
@@ -58,6 +69,9 @@ class FlowTask:
         self.mean, self.std = self._normalisation()
         texts = {c for i in (*self.train_ids, *self.test_ids) for c in data.captions(i)}
         self.tokens = CaptionTokens(text_encoder, ["", *sorted(texts - {""})])
+        self.previews = preview and Previews(
+            preview, self.group, lambda i: self.latents([i]), lambda i: self.data.captions(i)[0], self.tokens
+        )
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
         key = "sparse_structure_flow_model" if self.group == "structure" else "slat_flow_model"
@@ -97,7 +111,8 @@ class FlowTask:
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """The loss on up to 256 assets of each split, at the same times and noises every time."""
+        """The loss on up to 256 assets of each split, at the same times and noises every time; with a preview model,
+        a sheet of eight samples."""
         scores = {}
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             chosen = ids[:: max(1, len(ids) // 256)][:256]
@@ -109,6 +124,10 @@ class FlowTask:
                     batch = self.latents(part), self.tokens([self.data.captions(i)[0] for i in part])
                     losses.append(float(self.loss(module, batch, generator)["loss"]) * len(part))
                 scores[f"loss_{name}"] = sum(losses) / len(chosen)
+        if self.previews:
+            ids = (self.test_ids or self.train_ids)[:: max(1, len(self.test_ids or self.train_ids) // 8)][:8]
+            assert isinstance(module, FlowNetwork)
+            self.previews.draw(module, ids, self.mean, self.std, folder / f"{step:06d}.png")
         return scores
 
     def _fitting(self, ids: list[str]) -> list[str]:
@@ -152,11 +171,16 @@ def train_flow(
     run: Path,
     *,
     text_encoder: Path,
+    preview: ModelFolder | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
     max_minutes: float | None = None,
 ) -> dict[str, Any]:
-    """Train the flow that the recipe describes on a data folder; the same call again goes on."""
+    """Train the flow that the recipe describes on a data folder; the same call again goes on.
+
+    Args:
+        preview: a model whose decoder shows samples at every evaluation, in RUN/samples.
+    """
     import json
 
     from trellis_cli.stages.train_vae import stage_of
@@ -165,7 +189,7 @@ def train_flow(
     folder = DataFolder(data)
 
     def make(r: FlowRecipe) -> FlowTask:
-        task = FlowTask(r, folder, text_encoder, device=device)
+        task = FlowTask(r, folder, text_encoder, preview=preview, device=device)
         if task.group == "slat":
             table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
             write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")

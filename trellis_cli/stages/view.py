@@ -12,6 +12,7 @@ import torch
 from trellis_cli import console
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.cameras import Cameras, orbit
+from trellis_cli.geometry.grid import voxel_centres
 from trellis_cli.io.gaussian_files import is_gaussian_file, read_gaussians
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.mesh_files import READABLE
@@ -22,6 +23,7 @@ from trellis_cli.renderers.gaussians import render
 from trellis_cli.renderers.mesh import render_mesh, render_views
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
+from trellis_cli.representations.spherical_harmonics import from_colours
 from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.sample import prompts_of
 from trellis_cli.stages.sources import into_cube
@@ -162,16 +164,18 @@ def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[Row]:
 
 
 def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[Row]:
-    """Active voxels as round Gaussians, coloured by where they stand."""
     group = file.group("voxels" if "voxels" in file.groups else "features")
     resolution = int(group.attrs["resolution"])
     for i in range(len(group)):
-        coords = torch.from_numpy(group.asset(i)["coords"]).float()
-        means = (coords + 0.5) / resolution - 0.5
-        quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(means), 1)
-        colour = (means + 0.5 - 0.5) / 0.28209479
-        scales, opacities = torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95)
-        yield group.ids[i], gaussian_row(Gaussians(means, quats, scales, opacities, colour[:, None]), cameras, size)
+        yield group.ids[i], voxel_row(torch.from_numpy(group.asset(i)["coords"]), resolution, cameras, size)
+
+
+def voxel_row(coords: torch.Tensor, resolution: int, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of active voxels [n, 3] as round Gaussians, coloured by where they stand."""
+    means = voxel_centres(coords, resolution)
+    quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(means), 1)
+    scales, opacities = torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95)
+    return gaussian_row(Gaussians(means, quats, scales, opacities, from_colours(means + 0.5)[:, None]), cameras, size)
 
 
 @torch.no_grad()
