@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trellis_cli.errors import DiskError
-from trellis_cli.io.aside import aside, write_text
+from trellis_cli.io.aside import _sweep, aside, write_text
 
 
 def test_a_block_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -35,8 +35,15 @@ def test_an_error_of_the_disk_is_told_in_a_line_any_other_is_not_touched(tmp_pat
 def test_what_killed_processes_left_aside_goes(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = [tmp_path / f".{name}.trellis-{dead.pid}.part" for name in ("x.txt", "other.h5")]
-    kept = [tmp_path / f".x.txt.trellis-{os.getppid()}.part", tmp_path / ".x.txt.part", tmp_path / "x.part"]
+    with aside(tmp_path / "now.txt") as part:
+        tag = part.name.split("-")[1]
+        part.touch()
+    (tmp_path / "now.txt").unlink()
+    _sweep.cache_clear()  # a folder is swept once a process
+    left = [tmp_path / f".{name}.trellis-{tag}-{dead.pid}.part" for name in ("x.txt", "other.h5")]
+    elsewhere = tmp_path / f".x.txt.trellis-{'0' * 8}-{dead.pid}.part"  # of a machine that shares the folder
+    living = tmp_path / f".x.txt.trellis-{tag}-{os.getppid()}.part"
+    kept = [elsewhere, living, tmp_path / ".x.txt.part", tmp_path / "x.part"]
     for path in left + kept:
         path.write_text("half")
     write_text(tmp_path / "x.txt", "whole")

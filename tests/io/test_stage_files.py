@@ -1,5 +1,6 @@
 """Stage files: what is written comes back, and what is not ours is refused before it can do harm."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.io.aside import aside
 from trellis_cli.io.schema import GROUPS
-from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids, write_stage
+from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids, write_stage
 
 PROVENANCE = Provenance("test", {"resolution": 16}, seed=3, inputs=[("b" * 64, "y.glb"), ("a" * 64, "x.glb")])
 ATTRS = {
@@ -254,3 +256,18 @@ def test_an_error_of_the_caller_is_not_the_files(tmp_path: Path) -> None:
     path = _write(tmp_path / "x.h5")
     with pytest.raises(RuntimeError, match="^out of memory$"), open_stage(path):
         raise RuntimeError("out of memory")
+
+
+def test_an_input_that_cannot_be_read_is_named_not_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.h5"
+    write_stage(path, {"voxels": ([_asset("voxels", 0, 4)], ATTRS["voxels"])}, PROVENANCE)
+
+    def broken(self: object, index: int) -> Asset:
+        raise OSError(errno.EIO, "file read failed")
+
+    monkeypatch.setattr(StageGroup, "_asset", broken)
+    with pytest.raises(FileError, match=r"in\.h5 could not be read: Input/output error"):  # noqa: SIM117 (one block in another)
+        with aside(tmp_path / "out.h5") as part, open_stage(path) as file:
+            part.touch()
+            file.group("voxels").asset(0)
+    assert list(tmp_path.iterdir()) == [path]

@@ -201,6 +201,23 @@ def test_gradients_inside_the_outline_match_finite_differences(rng):
 # -- coverage ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.gpu
+def test_cuda_tensors_are_computed_on_copies(rng):
+    scene = rubble(40, 60, rng, torch.float32) | camera(2.0, torch.float32)
+    results = []
+    for device in ("cpu", "cuda"):
+        moved = {k: t.detach().to(device) for k, t in scene.items()}
+        moved["positions"].requires_grad_()
+        fragments = rasterize(**moved, width=33, height=17, backend="cpu")
+        covered = coverage(**moved, fragments=fragments, backend="cpu")
+        total = fragments.depth.sum() + fragments.barycentrics[..., 0].sum() + covered.sum()
+        (gradient,) = torch.autograd.grad(total, moved["positions"])
+        results.append([fragments.face_id, fragments.depth.detach(), covered.detach(), gradient])
+        assert all(t.device.type == device for t in results[-1])
+    for here, there in zip(*results, strict=True):
+        assert_matches(there.cpu(), here, what="on copies")
+
+
 @pytest.mark.parametrize(("v", "f", "width", "height", "distance"), SCENES)
 def test_coverage_matches_reference(v, f, width, height, distance, rng):
     scene = rubble(v, f, rng, torch.float64) | camera(distance)

@@ -13,6 +13,7 @@ from trellis_ops.testing import assert_matches
 
 BACKENDS = [
     pytest.param("cpu", "cpu", id="cpu"),
+    pytest.param("cpu", "cuda", id="cpu-on-copies", marks=pytest.mark.gpu),
     pytest.param(
         "gsplat",
         "cuda",

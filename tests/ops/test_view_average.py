@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from trellis_ops.testing import assert_matches
-from trellis_ops.view_average import view_average
+from trellis_ops.view_average import cpu, view_average
 
 PRIMITIVES = Path(__file__).parent.parent / "reference" / "data" / "primitives.safetensors"
 RATIO = 5e-7  # of float32 maps: four times the worst of 20 seeds over these shapes, 1.2e-7
@@ -50,6 +50,18 @@ def test_matches_reference_in_other_dtypes(dtype, rng):
     inputs["feature_maps"] = inputs["feature_maps"].to(dtype)
     want = view_average(**inputs, resolution=64, backend="reference")
     assert_matches(view_average(**inputs, resolution=64, backend="cpu"), want, what=str(dtype))
+
+
+@pytest.mark.gpu
+def test_cuda_tensors_are_computed_on_copies(rng):
+    inputs = scene(40, 2, 5, 6, 4, rng)
+    got = view_average(**{k: t.cuda() for k, t in inputs.items()}, resolution=64, backend="cpu")
+    assert got.is_cuda and torch.equal(got.cpu(), view_average(**inputs, resolution=64, backend="cpu"))
+
+
+def test_a_device_out_of_reach_is_refused(rng):
+    inputs = {k: t.to("meta") for k, t in scene(1, 1, 1, 1, 1, rng).items()}
+    assert "neither on the CPU nor on a CUDA device" in str(cpu.refusal(**inputs, resolution=64))
 
 
 def test_memory_order_of_the_maps_does_not_matter(rng):

@@ -13,6 +13,7 @@ from trellis_cli.errors import DiskError, FileError, TrellisError
 from trellis_cli.training import state
 from trellis_cli.training.loop import LoopRecipe, step_generator, train
 from trellis_cli.training.optim import OptimizerRecipe
+from trellis_cli.training.stopping import Stopped
 
 LOOP = LoopRecipe(log_every=1, checkpoint_every=3, evaluate_every=100)
 
@@ -76,6 +77,31 @@ def test_it_learns_and_logs_each_step_once(tmp_path):
     assert {"step": 40, "scores": {"score": 40.0}} in rows
 
 
+@pytest.mark.parametrize("killed_at", [4, 6])
+def test_scores_that_a_kill_took_are_made_up_for(tmp_path, killed_at):
+    """Killed within the evaluation, after the checkpoint: of a step in the middle, or of the last."""
+
+    class Killed(Regression):
+        def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+            if step == killed_at:
+                raise SystemExit
+            return super().evaluate(module, folder, step)
+
+    loop = LoopRecipe(log_every=1, checkpoint_every=2, evaluate_every=4)
+    with pytest.raises(SystemExit):
+        train(Killed(), recipe(6), loop, tmp_path, seed=5, device="cpu")
+    for _ in range(2):  # the second time nothing is missing
+        train(Regression(), recipe(6), loop, tmp_path, seed=5, device="cpu")
+        rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        assert [r for r in rows if "scores" in r] == [{"step": s, "scores": {"score": float(s)}} for s in (4, 6)]
+
+
+def test_no_minutes_are_no_steps(tmp_path):
+    task = Regression()
+    assert not train(task, recipe(6), LOOP, tmp_path, seed=5, device="cpu", max_minutes=0.0)
+    assert task.calls == 0
+
+
 def test_nan_stops_with_a_message_and_keeps_the_checkpoint(tmp_path):
     with pytest.raises(TrellisError, match=r"step 4: the loss is nan"):
         train(Regression(nan_at=5), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
@@ -88,7 +114,7 @@ def test_nan_stops_with_a_message_and_keeps_the_checkpoint(tmp_path):
 def test_ctrl_c_finishes_and_saves_the_step(tmp_path):
     """A real signal, in the middle of step 7; checkpoints are due at 3, 6 and 9."""
     task = Interrupted(at=7)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
     assert task.calls == 7
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
@@ -99,8 +125,9 @@ def test_ctrl_c_finishes_and_saves_the_step(tmp_path):
 
 
 def test_a_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         train(Interrupted(at=8, times=2), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+    assert not isinstance(caught.value, Stopped)
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
         assert file.metadata()["step"] == "6"
     whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)

@@ -27,6 +27,10 @@ class Views:
         """The pictures composited on a plain colour."""
         return self.rgb * self.alpha + (1 - self.alpha) * background[:, None, None]
 
+    def to(self, device: torch.device | str) -> "Views":
+        depth, normal = (t if t is None else t.to(device) for t in (self.depth, self.normal))
+        return Views(self.rgb.to(device), self.alpha.to(device), self.cameras.to(device), depth, normal)
+
 
 def encode_png(rgba: np.ndarray) -> bytes:
     """uint8 [h, w, 4] as PNG bytes; the same bytes for the same picture."""

@@ -1,7 +1,9 @@
 """Files written whole: aside in their own folder, flushed to the disk, renamed. No reader ever meets half of one."""
 
+import hashlib
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from trellis_cli.errors import DiskError
 
-_PART = re.compile(r"\..+\.trellis-(\d{1,9})\.part")
+_PART = re.compile(r"\..+\.trellis-([0-9a-f]{8})-(\d{1,9})\.part")
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def aside(path: Path, *, also: tuple[type[Exception], ...] = ()) -> Iterator[Pat
     Raises:
         DiskError: the disk is full, or the folder cannot be made or written.
     """
-    part = path.with_name(f".{path.name}.trellis-{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.trellis-{_here()}-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent.resolve())
@@ -53,10 +55,21 @@ def write_text(path: Path, text: str) -> None:
 
 @cache  # once a process and folder: a batch writes thousands of parts into one
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left aside; a living one may be writing right now."""
+    """Remove what killed processes left aside; a living one may be writing right now, and so may another machine's."""
     for entry in os.scandir(folder):
-        if (match := _PART.fullmatch(entry.name)) and not _alive(int(match[1])):
+        if (match := _PART.fullmatch(entry.name)) and match[1] == _here() and not _alive(int(match[2])):
             Path(entry.path).unlink(missing_ok=True)
+
+
+@cache
+def _here() -> str:
+    """A tag of where this process's number means something: the machine, since it was started, and its container."""
+    known = [socket.gethostname()]
+    with suppress(OSError):
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        known.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:8]
 
 
 def _alive(process: int) -> bool:

@@ -1,6 +1,7 @@
 """Stage files: HDF5 read with suspicion and written whole. The layout is io/schema.py's; this module only obeys it."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,12 +139,16 @@ def open_stage(path: Path) -> Iterator[StageFile]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Around every read, and nothing else: h5py's own words for data that cannot be read become a FileError."""
+    """Around every read, and nothing else: what h5py or the system says of data that cannot be read, as a FileError.
+
+    Reads happen within the block of `aside` too, where an OSError would be taken for one of the file written.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise
+            why = os.strerror(error.errno)
+            raise FileError(f"{path} could not be read: {why}", hint="look after the disk it lies on") from error
         raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
 
 

@@ -85,7 +85,7 @@ class MeshDecoderTask:
         latents, views = batch
         device = next(module.parameters()).device
         all_terms = [
-            self._asset_loss(fields, v, picks)
+            self._asset_loss(fields, v.to(device), picks)
             for fields, (v, picks) in zip(module(latents.to(device)), views, strict=True)
         ]
         return {k: torch.stack([terms[k] for terms in all_terms]).mean() for k in all_terms[0]}
@@ -115,7 +115,7 @@ class MeshDecoderTask:
     def _image_loss(self, surface: Isosurface, views: Views, picks: list[int]) -> Tensor:
         """L_geo + 0.1 L_color over the drawn views."""
         assert views.depth is not None and views.normal is not None
-        cameras = views.cameras
+        cameras, lpips = views.cameras, self.lpips.to(surface.vertices.device)
         drawn = [
             render_differentiable(
                 surface.vertices,
@@ -138,8 +138,8 @@ class MeshDecoderTask:
         normals = views.normal[picks].permute(0, 3, 1, 2)
         mask = views.alpha[picks, 0]
         want = mesh_losses.MeshViews(mask, views.depth[picks], normals, views.rgb[picks] * mask[:, None], normals)
-        geometry = mesh_losses.geometry(got, want, resolution=self.fine_resolution, ssim=ssim, lpips=self.lpips)
-        colour = mesh_losses.colour(got, want, ssim=ssim, lpips=self.lpips)
+        geometry = mesh_losses.geometry(got, want, resolution=self.fine_resolution, ssim=ssim, lpips=lpips)
+        colour = mesh_losses.colour(got, want, ssim=ssim, lpips=lpips)
         return geometry["geometry"] + mesh_losses.COLOUR_WEIGHT * colour["appearance"]
 
     def _distance_loss(self, surface: Isosurface, views: Views) -> Tensor:

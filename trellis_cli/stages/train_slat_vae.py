@@ -112,11 +112,12 @@ class SlatVaeTask:
         gaussians, mean, logvar = module(features.to(device), generator)
         got, want = [], []
         for g, v in zip(gaussians, views, strict=True):
+            v = v.to(device)
             background = torch.full((3,), float(torch.rand((), generator=generator) < 0.5), device=device)
-            got.append(render(g, v.cameras.to(device), size=self.size, background=background)[0].permute(0, 3, 1, 2))
-            want.append(v.on(background.cpu()).to(device))
+            got.append(render(g, v.cameras, size=self.size, background=background)[0].permute(0, 3, 1, 2))
+            want.append(v.on(background))
         weights = self.recipe.loss
-        terms = losses.reconstruction(torch.cat(got), torch.cat(want), ssim=ssim, lpips=self.lpips)
+        terms = losses.reconstruction(torch.cat(got), torch.cat(want), ssim=ssim, lpips=self.lpips.to(device))
         terms["kl"] = losses.kl(mean, logvar)
         terms["volume"] = torch.stack([losses.volume(g.scales) for g in gaussians]).mean()
         terms["transparency"] = torch.stack([losses.transparency(g.opacities) for g in gaussians]).mean()
@@ -130,18 +131,19 @@ class SlatVaeTask:
         """PSNR and LPIPS at one fixed view of up to 24 assets of each split; a sheet of truth above result."""
         from trellis_cli.io.pictures import save_grid
 
+        device = next(module.parameters()).device
+        lpips, black = self.lpips.to(device), torch.zeros(3, device=device)
         scores: dict[str, float] = {}
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             rows: list[tuple[Tensor, Tensor]] = []
             for id_ in ids[:: max(1, len(ids) // 24)][:24]:
-                view = decode_views(self.data.asset("views", id_), [3])
-                gaussians = module(self.features([id_]))[0][0]
-                black = torch.zeros(3)
+                view = decode_views(self.data.asset("views", id_), [3]).to(device)
+                gaussians = module(self.features([id_]).to(device))[0][0]
                 got = render(gaussians, view.cameras, size=self.size, background=black)[0].permute(0, 3, 1, 2)
                 rows.append((view.on(black), got.clamp(0, 1)))
             if rows:
                 scores[f"psnr_{name}"] = sum(float(psnr(g, w)) for w, g in rows) / len(rows)
-                scores[f"lpips_{name}"] = sum(float(self.lpips(g, w).mean()) for w, g in rows) / len(rows)
+                scores[f"lpips_{name}"] = sum(float(lpips(g, w).mean()) for w, g in rows) / len(rows)
                 pictures = [p[0].permute(1, 2, 0) for pair in zip(*rows[:12], strict=True) for p in pair]
                 save_grid(folder / f"{name}_{step:06d}.png", pictures, columns=len(rows[:12]))
         return scores

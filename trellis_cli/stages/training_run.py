@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -17,6 +18,7 @@ from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
 from trellis_cli.training.loop import LoopRecipe, Task, train
 from trellis_cli.training.optim import OptimizerRecipe
+from trellis_cli.training.stopping import Stopped
 
 FREE_KEYS = ("steps", "checkpoint_every", "evaluate_every", "log_every")  # may change when a run goes on
 
@@ -80,6 +82,7 @@ def run_training(
     Raises:
         RecipeError: the recipe is not what it should be.
         UsageError: the folder holds another recipe's run.
+        Stopped: Ctrl-C, after the step at hand; the checkpoint and RUN/ckpts are of that step.
     """
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
@@ -87,7 +90,11 @@ def run_training(
     torch.manual_seed(recipe.seed)  # the networks' first weights
     task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
     write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
-    done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
+    try:
+        done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
+    except Stopped:
+        save_all(task, task.module, run)
+        raise
     save_all(task, task.module, run)
     return {"run": str(run), "finished": done}
 
@@ -106,11 +113,18 @@ def _check_recipe(recipe: RunRecipe, run: Path) -> None:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise FileError(f"{path} is damaged: {error}", hint="choose another --out") from error
-    if different := _differences(kept, json.loads(json.dumps(recipes.as_table(recipe)))):
+    with suppress(RecipeError, TypeError, ValueError):  # a key that came since has its default
+        kept = _plain(recipes.build(type(recipe), dict(kept), where=path.name))
+    if different := _differences(kept, _plain(recipe)):
         raise UsageError(
             f"{run} was started with another recipe: {different}",
             hint="choose another --out, or the recipe it was made with",
         )
+
+
+def _plain(recipe: Any) -> Any:
+    """The recipe's table as JSON gives it back."""
+    return json.loads(json.dumps(recipes.as_table(recipe)))
 
 
 def _differences(a: Any, b: Any, at: str = "") -> str:

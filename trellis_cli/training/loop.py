@@ -21,7 +21,7 @@ from trellis_cli.io.aside import write_text
 from trellis_cli.training import state
 from trellis_cli.training.ema import Ema
 from trellis_cli.training.optim import AdaptiveClip, OptimizerRecipe, make_optimizer
-from trellis_cli.training.stopping import StopAfterStep
+from trellis_cli.training.stopping import StopAfterStep, Stopped
 
 
 @runtime_checkable
@@ -70,13 +70,17 @@ def train(
 ) -> bool:
     """Train until the recipe's steps are done or the time is up; the same call again goes on.
 
+    Afterwards task.module holds the averaged weights. An evaluation that was due when an earlier call was killed is
+    made first.
+
     Returns:
         Whether all steps are done.
 
     Raises:
         TrellisError: the loss is no longer finite; the last checkpoint stays.
         DiskError: the checkpoint cannot be written; the last one stays.
-        KeyboardInterrupt: Ctrl-C, after the step at hand was finished and saved.
+        Stopped: Ctrl-C, after the step at hand was finished and saved; task.module holds the averaged weights.
+        KeyboardInterrupt: a second Ctrl-C; the last checkpoint stays.
     """
     accelerator = make_accelerator(device)
     average = Ema(task.module, optimizer_recipe.ema_decay)
@@ -87,7 +91,7 @@ def train(
     module, optimizer = accelerator.prepare(task.module, optimizer)
     average.module.to(accelerator.device)
     log = _Log(run / "log.jsonl", start, optimizer_recipe.steps)
-    deadline = time.monotonic() + 60 * max_minutes if max_minutes else math.inf
+    deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
     size = max(1, optimizer_recipe.batch // accelerator.num_processes)
 
     def save(step: int) -> None:
@@ -95,11 +99,17 @@ def train(
             state.save(run, step=step, trained=accelerator.unwrap_model(module), average=average.module,
                        optimizer=optimizer.optimizer, extra={"norms": clip.norms})  # fmt: skip
 
+    def evaluate(step: int) -> None:
+        if accelerator.is_main_process and step not in log.scored:
+            log.scores(step, task.evaluate(average.module, run / "samples", step))
+
     module.train()
     saved = step = start
     whole = True  # between two steps; within one, only the last saved state is
     with StopAfterStep(listen=accelerator.num_processes == 1) as stop:
         try:
+            if start and start % loop.evaluate_every == 0:
+                evaluate(start)
             while step < optimizer_recipe.steps and time.monotonic() < deadline and not stop.asked:
                 whole = False
                 generator = step_generator(seed, step, accelerator.process_index)
@@ -119,16 +129,16 @@ def train(
                 if step % loop.checkpoint_every == 0:
                     save(step)
                     saved = step
-                if step % loop.evaluate_every == 0 and accelerator.is_main_process:
-                    log.scores(step, task.evaluate(average.module, run / "samples", step))
+                if step % loop.evaluate_every == 0:
+                    evaluate(step)
         finally:
             if step > saved and whole:
                 save(step)
-    if stop.asked:
-        raise KeyboardInterrupt
     task.module = average.module
-    if step >= optimizer_recipe.steps and accelerator.is_main_process and start < step and step % loop.evaluate_every:
-        log.scores(step, task.evaluate(average.module, run / "samples", step))
+    if stop.asked:
+        raise Stopped
+    if step >= optimizer_recipe.steps:
+        evaluate(step)
     return step >= optimizer_recipe.steps
 
 
@@ -170,9 +180,11 @@ class _Log:
 
     def __init__(self, path: Path, start: int, steps: int) -> None:
         self.path, self.start, self.steps = path, start, steps
+        self.scored: set[int] = set()
         if path.exists():  # rows after the checkpoint are done again
             rows = [r for r in map(_row, path.read_text(encoding="utf-8").splitlines()) if r and r["step"] <= start]
             write_text(path, "".join(json.dumps(r) + "\n" for r in rows))
+            self.scored = {r["step"] for r in rows if "scores" in r}
         self._clear()
 
     def _clear(self) -> None:
@@ -202,6 +214,7 @@ class _Log:
         self._clear()
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
+        self.scored.add(step)
         if scores:
             self._write({"step": step, "scores": scores})
             console.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in scores.items()))

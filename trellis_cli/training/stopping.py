@@ -9,6 +9,10 @@ from typing import Any
 from trellis_cli import console
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, after the step at hand was finished and saved."""
+
+
 class StopAfterStep:
     """While entered, the first Ctrl-C only sets `asked`; a second one stops at once, as it does everywhere else.
 

@@ -4,6 +4,7 @@ Every band goes through the faces in their order and owns its rows, so that ther
 cannot change a pixel. All geometry is float64, as in the reference: the edge shared by two faces gives both of them the
 same number with opposite sign, which is what leaves no crack between them.
 Gradients: barycentrics and depth are computed once more, by torch, for the pixels that see a face.
+What lies on a CUDA device is copied to the CPU, and the results back; gradients go the same way.
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor
 
 
 def refusal(positions: Tensor, *args: object, **kwargs: object) -> str | None:
-    if positions.device.type != "cpu":
-        return f"positions are on {positions.device}, not in the CPU's memory"
+    if positions.device.type not in ("cpu", "cuda"):
+        return f"positions are on {positions.device}, neither on the CPU nor on a CUDA device"
     if positions.dtype not in (torch.float32, torch.float64):
         return f"positions are {positions.dtype}, not float32 or float64"
     return None
@@ -32,6 +33,8 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     from trellis_ops.rasterize import _cpu_kernels as kernels
 
+    device = positions.device
+    positions, faces, extrinsics, intrinsics = (t.cpu() for t in (positions, faces, extrinsics, intrinsics))
     w2c = extrinsics.detach().double().numpy()
     K = intrinsics.detach().double().numpy()
     lens = np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]])
@@ -39,14 +42,18 @@ def run(
     camera = kernels.to_camera(np.ascontiguousarray(positions.detach().numpy()), w2c)
     sides, boxes = kernels.set_up(camera, corners, lens, width, height, near)
     dtype = np.float32 if positions.dtype == torch.float32 else np.float64
-    behind = np.empty((0, 0), dtype) if beyond is None else np.ascontiguousarray(beyond.detach().numpy().astype(dtype))
+    behind = (
+        np.empty((0, 0), dtype) if beyond is None else np.ascontiguousarray(beyond.detach().cpu().numpy().astype(dtype))
+    )
     face_id = np.empty((height, width), np.int32)
     barycentrics, depth = np.empty((height, width, 3), dtype), np.empty((height, width), dtype)
     kernels.fill(sides, boxes, near, behind, face_id, barycentrics, depth)
     ids = torch.from_numpy(face_id)
     if positions.requires_grad and torch.is_grad_enabled():
-        return ids, *_differentiable(positions, faces, extrinsics, intrinsics, ids)
-    return ids, torch.from_numpy(barycentrics), torch.from_numpy(depth)
+        inside = _differentiable(positions, faces, extrinsics, intrinsics, ids)
+    else:
+        inside = torch.from_numpy(barycentrics), torch.from_numpy(depth)
+    return ids.to(device), inside[0].to(device), inside[1].to(device)
 
 
 def _differentiable(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from trellis_ops._dispatch import Op
 
-_op = Op("splat", __name__, ("cpu", "gsplat", "reference"))
+_op = Op("splat", __name__, ("gsplat", "cpu", "reference"))
 
 
 def splat(

@@ -1,4 +1,7 @@
-"""Tiles of 16 x 16 pixels on all cores, compiled by numba; exact gradients of the definition, in float32."""
+"""Tiles of 16 x 16 pixels on all cores, compiled by numba; exact gradients of the definition, in float32.
+
+What lies on a CUDA device is copied to the CPU, and the images back; gradients go the same way.
+"""
 
 import numpy as np
 import torch
@@ -8,8 +11,8 @@ ROWS_AT_ONCE = 1 << 22  # Gaussians times views: each takes about 100 bytes whil
 
 
 def refusal(means: Tensor, *args: Tensor, **kwargs: object) -> str | None:
-    if means.device.type != "cpu":
-        return f"means is on {means.device}, not on the CPU"
+    if means.device.type not in ("cpu", "cuda"):
+        return f"means is on {means.device}, neither on the CPU nor on a CUDA device"
     if means.dtype == torch.float64:
         return "means is float64, this backend computes in float32"
     return None
@@ -29,15 +32,15 @@ def run(
     background: Tensor,
     mip_filter: float,
 ) -> tuple[Tensor, Tensor]:
-    gaussians = [t.float() for t in (means, quats, scales, opacities, colours)]
+    gaussians = [t.cpu().float() for t in (means, quats, scales, opacities, colours)]
     num = max(1, ROWS_AT_ONCE // max(1, len(means)))
     parts = [
         _Splat.apply(*gaussians, w2c, K, width, height, mip_filter)
-        for w2c, K in zip(extrinsics.split(num), intrinsics.split(num), strict=True)
+        for w2c, K in zip(extrinsics.cpu().split(num), intrinsics.cpu().split(num), strict=True)
     ]
     images, alphas = (torch.cat(part) for part in zip(*parts, strict=True))
-    images = images + (1 - alphas)[..., None] * background.float()
-    return images.to(means.dtype), alphas.to(means.dtype)
+    images = images + (1 - alphas)[..., None] * background.cpu().float()
+    return images.to(means), alphas.to(means)
 
 
 class _Splat(torch.autograd.Function):

@@ -1,4 +1,7 @@
-"""numba, one voxel a thread; maps are laid out with channels last, so that a texel is one run of memory."""
+"""numba, one voxel a thread; maps are laid out with channels last, so that a texel is one run of memory.
+
+What lies on a CUDA device is copied to the CPU, and the result back.
+"""
 
 import torch
 from torch import Tensor
@@ -9,24 +12,24 @@ from trellis_ops._numba import jit, prange
 def refusal(
     coords: Tensor, feature_maps: Tensor, extrinsics: Tensor, intrinsics: Tensor, *, resolution: int
 ) -> str | None:
-    if feature_maps.device.type != "cpu":
-        return f"feature_maps is on {feature_maps.device}, not on the CPU"
+    if feature_maps.device.type not in ("cpu", "cuda"):
+        return f"feature_maps is on {feature_maps.device}, neither on the CPU nor on a CUDA device"
     return None
 
 
 def run(coords: Tensor, feature_maps: Tensor, extrinsics: Tensor, intrinsics: Tensor, *, resolution: int) -> Tensor:
     dtype = torch.float64 if feature_maps.dtype == torch.float64 else torch.float32
     # Free for maps that are a view of an encoder's tokens [v, h w, c]; else one copy.
-    maps = feature_maps.detach().permute(0, 2, 3, 1).to(dtype).contiguous()
+    maps = feature_maps.detach().cpu().permute(0, 2, 3, 1).to(dtype).contiguous()
     out = torch.zeros(len(coords), maps.shape[-1], dtype=dtype)
     _gather(
-        ((coords.double() + 0.5) / resolution - 0.5).numpy(),
+        ((coords.cpu().double() + 0.5) / resolution - 0.5).numpy(),
         maps.numpy(),
-        extrinsics.detach().double().contiguous().numpy(),
-        intrinsics.detach().double().contiguous().numpy(),
+        extrinsics.detach().cpu().double().contiguous().numpy(),
+        intrinsics.detach().cpu().double().contiguous().numpy(),
         out.numpy(),
     )
-    return (out / len(maps)).to(feature_maps.dtype)
+    return (out / len(maps)).to(feature_maps)
 
 
 @jit

@@ -1,4 +1,7 @@
-"""Compiled search for the sides that bound each walk; torch computes coverage and gradients from the few it finds."""
+"""Compiled search for the sides that bound each walk; torch computes coverage and gradients from the few it finds.
+
+What lies on a CUDA device is copied to the CPU, and the result back; gradients go the same way.
+"""
 
 import torch
 from torch import Tensor
@@ -7,7 +10,9 @@ from trellis_ops.rasterize.silhouette import to_pixels
 
 
 def refusal(positions: Tensor, *args: object, **kwargs: object) -> str | None:
-    return None if positions.device.type == "cpu" else f"positions are on {positions.device}, not in the CPU's memory"
+    if positions.device.type not in ("cpu", "cuda"):
+        return f"positions are on {positions.device}, neither on the CPU nor on a CUDA device"
+    return None
 
 
 def run(
@@ -15,7 +20,10 @@ def run(
 ) -> Tensor:
     from trellis_ops.rasterize.silhouette._cpu_kernels import last_sides
 
-    height, width = covered.shape
+    device, (height, width) = positions.device, covered.shape
+    positions, faces, extrinsics, intrinsics, covered = (
+        t.cpu() for t in (positions, faces, extrinsics, intrinsics, covered)
+    )
     corners = faces.to(torch.int32).contiguous()
     pixels = to_pixels(positions, extrinsics, intrinsics, width=width, height=height, near=near)
     mask = covered.contiguous().numpy()
@@ -24,7 +32,7 @@ def run(
         side = torch.from_numpy(last_sides(pixels.detach().numpy(), corners.numpy(), mask, axis))
         pair = torch.nonzero(side.reshape(-1) >= 0).squeeze(1)
         total = total + _change(pixels, corners, covered, side.reshape(-1)[pair].long(), pair, axis)
-    return total.reshape(height, width).clamp(0, 1).to(positions.dtype)
+    return total.reshape(height, width).clamp(0, 1).to(device, positions.dtype)
 
 
 def _change(pixels: Tensor, corners: Tensor, covered: Tensor, side: Tensor, pair: Tensor, axis: int) -> Tensor:
