@@ -1,5 +1,7 @@
 """The published flow networks of both stages, number for number, and their key layouts at full size."""
 
+import math
+
 import pytest
 import torch
 
@@ -39,17 +41,22 @@ def test_slat_flow(name, planned, load_case, assert_near):
     assert_near(v, case.outputs["v"], what="velocity")
 
 
-def test_time_embedding(primitives):
+def test_time_embedding(primitives, assert_near):
     """The frequencies are float32 exponentials, whose last bit depends on the processor's library, and a thousand times
-    that bit shows: an angle may be off by that bit of its frequency, and once more by its own rounding."""
+    that bit shows: a channel must agree for the frequency as it is here or for one of its two neighbours."""
     t, want = primitives["temb.t"], primitives["temb.out"]
     half = want.shape[1] // 2
-    frequencies = 10000 ** (-torch.arange(half) / half)
-    last_bit = torch.nextafter(frequencies, torch.tensor(2.0)) - frequencies
-    allowed = 1e-5 + 2 * t[:, None] * last_bit.repeat(2)  # at most 2.5e-4, for t = 1000 and frequency 1
-    got = time_embedding(t.double() / 1000, want.shape[1])
-    assert got.shape == want.shape and got.dtype == want.dtype
-    assert ((got - want).abs() <= allowed).all(), float(((got - want).abs() - allowed).max())
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half)
+    neighbours = [torch.nextafter(frequencies, torch.tensor(limit)) for limit in (0.0, 2.0)]
+    waves = [_waves(t, f) for f in (frequencies, *neighbours)]
+    assert_near(time_embedding(t.double() / 1000, want.shape[1]), waves[0], what="time embedding", tolerance=1e-6)
+    error = torch.stack([(w - want).abs().amax(0) for w in waves]).amin(0)
+    assert float(error.max()) <= 1e-5
+
+
+def _waves(t, frequencies):
+    angles = t.float()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def test_patchify(primitives, assert_near):
