@@ -48,12 +48,13 @@ train() { # train-vae or train-flow, recipe, data, further options
     grep -q '"finished": true' "$work/$2.json" || fail 75 "$2: out of time; call again to go on"
 }
 
-pack() { # model, its runs; anew where one of them has weights that are newer
-    local model=$work/models/$1 runs=("${@:2}")
-    runs=("${runs[@]/#/$work/runs/}")
-    if [ ! -e "$model/pipeline.json" ] || [ -n "$(find "${runs[@]/%//ckpts}" -newer "$model/pipeline.json")" ]; then
-        trellis models pack "${runs[@]}" -o "$model" --overwrite
-    fi
+pack() { # model, its runs; anew where one of them has trained on (a finished run that is called writes ckpts alone)
+    local model=$work/models/$1 run
+    for run in "${@:2}"; do
+        [ "$model/pipeline.json" -nt "$work/runs/$run/checkpoint.safetensors" ] && continue
+        (cd "$work/runs" && trellis models pack "${@:2}" -o "$model" --overwrite)
+        return
+    done
 }
 
 encode() { # input, output, model, further options; anew where the model is newer

@@ -18,7 +18,8 @@ finished=true
 [ "$1 $2" != "$LATE" ] || finished=false
 while [ $# -gt 0 ]; do
     case $1 in
-        --out) mkdir -p "$2/ckpts"; [ -e "$2/ckpts/x" ] || touch "$2/ckpts/x" ;;
+        --out) mkdir -p "$2/ckpts"; touch "$2/ckpts/x"
+            [ -e "$2/checkpoint.safetensors" ] || touch "$2/checkpoint.safetensors" ;;
         -o) case $2 in
             *.h5) mkdir -p "$(dirname "$2")"; touch "$2" ;;
             *) mkdir -p "$2"; touch "$2/pipeline.json" ;;
@@ -102,10 +103,10 @@ def test_models_are_packed_anew_where_a_run_went_on(work):
     assert make(work).returncode == 0
     calls(work)
     later = time.time() + 60
-    os.utime(work / "runs" / "slat-vae" / "ckpts" / "x", (later, later))
+    os.utime(work / "runs" / "slat-vae" / "checkpoint.safetensors", (later, later))
     assert make(work).returncode == 0
     packed = [line for line in calls(work) if line.startswith("models pack") and "WORK/models/" in line]
-    assert packed == ["models pack WORK/runs/structure-vae WORK/runs/slat-vae -o WORK/models/encoders --overwrite"]
+    assert packed == ["models pack structure-vae slat-vae -o WORK/models/encoders --overwrite"]
 
 
 def test_out_of_time_in_one_lane_ends_both(work, monkeypatch):
