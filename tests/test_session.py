@@ -116,6 +116,19 @@ def test_a_bad_item_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
 
 
+def test_a_stopped_batch_keeps_what_failed(tmp_path: Path) -> None:
+    out, again = tmp_path / "x.h5", Work()
+    with pytest.raises(RuntimeError, match="power cut"):
+        _run(out, Work(bad=[2, 0], crash=3))
+    assert [row["name"] for row in _ledger(out)] == ["mesh2.glb", "mesh0.glb"]
+    with pytest.raises(RuntimeError, match="power cut"):  # of the retried ones, those that it did not come to stay
+        _run(out, Work(crash=2), retry_failed=True)
+    assert [row["name"] for row in _ledger(out)] == ["mesh0.glb"]
+    with pytest.raises(SomeFailed, match="1 of 4 inputs failed"):
+        _run(out, again)
+    assert again.calls == [2, 3, 1]
+
+
 def test_a_ledger_of_other_work_is_not_believed(tmp_path: Path) -> None:
     out, work = tmp_path / "x.h5", Work()
     with pytest.raises(SomeFailed, match="all 4 inputs failed"):

@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,37 +128,41 @@ def run_batch(
     folder = out.with_name(out.name + ".parts") / key
     ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), key)
     failed_before = {} if overwrite else ledger.read()
-    failures = {} if single or retry_failed else {k: v for k, v in failed_before.items() if k in ids}
+    failures = {} if single else {k: v for k, v in failed_before.items() if k in ids}
+    left_out = set() if retry_failed else set(failures)
     for name, error in bad_inputs:
-        failures[name] = _row(name, name, error)
+        failures[name] = ledger_row(name, name, error)
     kept = None if overwrite else _finished(out, provenance, attrs, ids, set(failed_before))
-    todo = [i for i in items if i.id not in (kept or ()) and i.id not in failures]
+    for id_ in kept or ():
+        failures.pop(id_, None)
+    todo = [i for i in items if i.id not in (kept or ()) and i.id not in left_out]
     if kept is not None and not todo:
         ledger.write(failures)
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed just before its end
         _remove_empty(folder)
         return _close(Summary(out, 0, len(kept), len(failures)), ledger)
     done = set(kept or ())
-    for item in console.track(todo, total=len(todo), what=f"trellis {provenance.command}"):
-        part = folder / f"{item.id}.h5"
-        if not _readable(part, attrs):
-            try:
-                assets = work(item)
-            except TrellisError as error:
-                if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one item
-                    _remove_empty(folder)
-                    raise
-                _log.warning("%s: %s", item.name, error.problem)
-                failures[item.id] = _row(item.id, item.name, error)
-                continue
-            _write_part(part, assets, provenance, attrs)
-        done.add(item.id)
-    ledger.write(failures)
+    with ledger.closing(failures):
+        for item in console.track(todo, total=len(todo), what=f"trellis {provenance.command}"):
+            failures.pop(item.id, None)
+            part = folder / f"{item.id}.h5"
+            if not _readable(part, attrs):
+                try:
+                    assets = work(item)
+                except TrellisError as error:
+                    if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one item
+                        _remove_empty(folder)
+                        raise
+                    _log.warning("%s: %s", item.name, error.problem)
+                    failures[item.id] = ledger_row(item.id, item.name, error)
+                    continue
+                _write_part(part, assets, provenance, attrs)
+            done.add(item.id)
     if not done and failures:
         _remove_empty(folder)
         raise SomeFailed(
             f"all {len(failures)} inputs failed, the first: {next(iter(failures.values()))['reason']}",
-            hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
+            hint=ledger.hint,
         )
     order = [i.id for i in items if i.id in done] if in_order else sorted(done)
     _assemble(out, order, kept or set(), folder, provenance, attrs)
@@ -173,14 +177,26 @@ class Ledger:
     def __init__(self, path: Path, work: str) -> None:
         self.path, self.work = path, work
 
+    @property
+    def hint(self) -> str:
+        return f"reasons in {self.path}; `--retry-failed` takes those again"
+
+    @contextmanager
+    def closing(self, failures: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+        """Write what `failures` hold when the block ends, also by an error or Ctrl-C."""
+        try:
+            yield
+        finally:
+            self.write(failures)
+
     def read(self) -> dict[str, dict[str, str]]:
         """Row by item id. Raises FileError for a ledger that is no such list."""
         if not self.path.is_file():
             return {}
         try:
             rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.strip()]
-            return {row["id"]: row for row in rows if row["work"] == self.work}
-        except (ValueError, KeyError, TypeError) as error:
+            return {row["id"]: row for row in rows if row.get("work") == self.work}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(f"{self.path} is damaged", hint=f"delete it: rm {self.path}") from error
 
     def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
@@ -193,8 +209,19 @@ class Ledger:
         write_text(self.path, "".join(json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()))
 
 
-def _row(id_: str, name: str, error: TrellisError) -> dict[str, str]:
-    return {"id": id_, "name": name, "reason": error.problem, "hint": error.hint}
+def ledger_row(id_: str, name: str, error: Exception) -> dict[str, str]:
+    """What a ledger says of an item that failed."""
+    if isinstance(error, TrellisError):
+        return {"id": id_, "name": name, "reason": error.problem, "hint": error.hint}
+    return {"id": id_, "name": name, "reason": str(error) or type(error).__name__, "hint": ""}
+
+
+def in_the_way(path: Path) -> UsageError:
+    """The error for an output that other work left where this one is to be written."""
+    return UsageError(
+        f"{path} exists and was not made by this very command",
+        hint="pass --overwrite to replace it, or choose another -o",
+    )
 
 
 def _close(summary: Summary, ledger: Ledger) -> Summary:
@@ -202,7 +229,7 @@ def _close(summary: Summary, ledger: Ledger) -> Summary:
         console.note(summary.text)
         raise SomeFailed(
             f"{summary.failed} of {summary.failed + summary.done + summary.kept} inputs failed",
-            hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
+            hint=ledger.hint,
         )
     return summary
 
@@ -241,10 +268,7 @@ def _finished(
                 return held
     except (FileError, ValueError, TypeError):  # no stage file, or one whose provenance is not ours
         pass
-    raise UsageError(
-        f"{out} exists and was not made by this very command",
-        hint="pass --overwrite to replace it, or choose another -o",
-    )
+    raise in_the_way(out)
 
 
 def _write_part(part: Path, assets: "Mapping[str, Asset]", provenance: "Provenance", attrs: Mapping[str, Any]) -> None:

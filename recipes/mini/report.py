@@ -1,10 +1,12 @@
 """What mini is worth: its contact sheets, its nearest training objects, its reconstructions. Figures go to stdout as
 Markdown tables, pictures to --out.
 
-    python recipes/mini/report.py sheets WORK/mini --out docs/mini
-    python recipes/mini/report.py nearest WORK/mini WORK/data
-    python recipes/mini/report.py reconstruction WORK/mini WORK/data --num 24
-    python recipes/mini/report.py credits WORK/mini WORK/data > trellis_cli/models/mini/CREDITS.md
+    python recipes/mini/report.py sheets WORK/mini --out docs/mini --scratch WORK/report
+    python recipes/mini/report.py nearest WORK/data --scratch WORK/report
+    python recipes/mini/report.py reconstruction WORK/mini WORK/data --num 24 --scratch WORK/report
+    python recipes/mini/report.py credits WORK/data > trellis_cli/models/mini/CREDITS.md
+
+`nearest` reads the latents that `sheets` left in the same --scratch.
 
 Reconstruction is measured on SweetHome3D, train and held out: PSNR and LPIPS (AlexNet) of Gaussians at four views of
 256 pixels (yaw 45, 135, 225, 315, pitch 20 degrees, radius 2, 40 degrees) on black, none of them a view that features
@@ -14,6 +16,8 @@ were taken from; chamfer distance and F-score (radius 0.05) of meshes on 100,000
 
 import argparse
 import math
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +29,7 @@ from torch import Tensor
 
 from trellis_cli import console
 from trellis_cli.data.index import read_manifest
+from trellis_cli.errors import FileError, TrellisError
 from trellis_cli.geometry.cameras import hammersley_cameras, orbit
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.model_folders import ModelFolder, open_model
@@ -32,6 +37,7 @@ from trellis_cli.io.stage_files import open_stage
 from trellis_cli.metrics.geometry import chamfer_distance, choose_points, f_score, points_from_depth
 from trellis_cli.metrics.image import psnr
 from trellis_cli.metrics.lpips import load_lpips
+from trellis_cli.networks.conv_trunks import IMAGENET_MEAN, IMAGENET_STD
 from trellis_cli.networks.image_encoders import load_image_encoder
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.renderers.mesh import render_mesh, render_views, textured
@@ -54,6 +60,7 @@ SIZE = 256
 CAMERAS = orbit([math.radians(a) for a in (45, 135, 225, 315)], [math.radians(20)] * 4)
 AROUND = hammersley_cameras(100)
 DTYPE = torso_dtype("auto", "cpu")
+SCRATCH = Path(tempfile.gettempdir()) / "mini-report"
 
 
 def sheets(model: ModelFolder, out: Path, scratch: Path) -> None:
@@ -75,15 +82,21 @@ def nearest(data: Path, scratch: Path) -> None:
     """For each prompt's latents, as `sheets` left them: the training object, or its mirror image, with the highest IoU
     of active voxels."""
     rows = read_manifest(data / "manifest.jsonl")
-    grids: dict[str, np.ndarray] = {}
+    ids: list[str] = []
+    grids: list[np.ndarray] = []
     with open_stage(data / "voxels.h5") as file:
         group = file.group("voxels")
         resolution = int(group.attrs["resolution"])
         for index, id_ in enumerate(group.ids):
             if rows[id_]["split"] == "train":
-                grids[id_] = _flat(group.asset(index)["coords"], resolution)
-    packed = {id_: np.packbits(g) for id_, g in grids.items()}
-    ids, bits = list(packed), np.stack(list(packed.values()))
+                ids.append(id_)
+                grids.append(np.packbits(_flat(group.asset(index)["coords"], resolution)))
+    if not ids:
+        raise FileError(
+            f"{data} has no voxels of training objects", hint="give the data folder that mini was made from"
+        )
+    bits = np.stack(grids)
+    sizes = _bits(bits)
     console.result("| prompt | nearest training object | source | IoU |\n|---|---|---|---|")
     for prompt in PROMPTS:
         with open_stage(latents_of(prompt, scratch)) as file:
@@ -94,12 +107,16 @@ def nearest(data: Path, scratch: Path) -> None:
             if flipped:
                 own[:, 0] = resolution - 1 - own[:, 0]
             mine = np.packbits(_flat(own, resolution))
-            both = np.bitwise_count(bits & mine).sum(1)
-            either = np.bitwise_count(bits | mine).sum(1)
-            iou = both / np.maximum(either, 1)
+            both = _bits(bits & mine)
+            iou = both / np.maximum(sizes + len(coords) - both, 1)
             best = max(best, (float(iou.max()), ids[int(iou.argmax())]))
         row = rows[best[1]]
         console.result(f"| {prompt} | {max(row['captions'], key=len)} | {row['source']} | {best[0]:.2f} |")
+
+
+def _bits(rows: np.ndarray) -> np.ndarray:
+    """How many bits are set in each row of bytes. (NumPy 1 has no bitwise_count.)"""
+    return np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)[rows].sum(1)
 
 
 def _flat(coords: np.ndarray, resolution: int) -> np.ndarray:
@@ -113,8 +130,7 @@ class Truth:
 
     def __init__(self, path: Path, scratch: Path, resolution: int, encoder: Any) -> None:
         self.mesh, _ = into_cube(path)
-        rgba = torch.from_numpy(render_views(self.mesh, CAMERAS, size=SIZE).rgba).float() / 255
-        self.pictures = (rgba[..., :3] * rgba[..., 3:]).permute(0, 3, 1, 2)
+        self.pictures = _on_black(render_views(self.mesh, CAMERAS, size=SIZE).rgba)
         self.points = _points(self.mesh)
         self.coords = torch.from_numpy(voxelize_file(path, "0" * 64, resolution=resolution)["coords"])
         views = scratch / f"{path.stem}.views.h5"
@@ -122,6 +138,12 @@ class Truth:
             render_stage([path], views, num_views=24, size=128)
         with open_stage(views) as file:
             self.feats = features(encoder, self.coords.int(), file.group("views").asset(0), resolution)
+
+
+def _on_black(rgba: np.ndarray) -> Tensor:
+    """[v, 3, h, w] in [0, 1]."""
+    pixels = torch.from_numpy(rgba).float() / 255
+    return (pixels[..., :3] * pixels[..., 3:]).permute(0, 3, 1, 2)
 
 
 def _points(mesh: TexturedMesh) -> Tensor:
@@ -155,10 +177,9 @@ def mesh_scores(mesh: Mesh, truth: Truth) -> Scores:
 
 
 def voxel_scores(truth: Truth, lpips: Any, resolution: int) -> Scores:
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    solid = cubes(truth.coords, truth.feats[:, :3] * std + mean, resolution)
-    rgba = torch.from_numpy(render_mesh(solid, CAMERAS, size=SIZE).rgba).float() / 255
-    pictures = (rgba[..., :3] * rgba[..., 3:]).permute(0, 3, 1, 2)
+    colours = truth.feats[:, :3] * torch.tensor(IMAGENET_STD) + torch.tensor(IMAGENET_MEAN)
+    solid = cubes(truth.coords, colours, resolution)
+    pictures = _on_black(render_mesh(solid, CAMERAS, size=SIZE).rgba)
     return picture_scores(pictures, truth.pictures, lpips) | mesh_scores(solid, truth)
 
 
@@ -217,24 +238,31 @@ def credits(data: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sheets", "nearest", "reconstruction", "credits"))
-    parser.add_argument("model", help="a model folder, or mini")
-    parser.add_argument("data", type=Path, nargs="?", help="the data folder: objects, manifest.jsonl, voxels.h5")
-    parser.add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets lie")
-    parser.add_argument("--num", type=int, default=24, help="objects a split")
-    parser.add_argument("--ids", nargs="*", default=[], help="these objects instead")
-    parser.add_argument("--scratch", type=Path, default=Path("scratch"), help="latents and views are kept here")
+    what = parser.add_subparsers(dest="what", required=True)
+    commands = {name: what.add_parser(name) for name in ("sheets", "nearest", "reconstruction", "credits")}
+    for name in ("sheets", "reconstruction"):
+        commands[name].add_argument("model", help="a model folder, or mini")
+    for name in ("nearest", "reconstruction", "credits"):
+        commands[name].add_argument("data", type=Path, help="the data folder: objects, manifest.jsonl, voxels.h5")
+    for name in ("sheets", "nearest", "reconstruction"):
+        text = f"latents and views are kept here (default: {SCRATCH})"
+        commands[name].add_argument("--scratch", type=Path, default=SCRATCH, help=text)
+    commands["sheets"].add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets go")
+    commands["reconstruction"].add_argument("--num", type=int, default=24, help="objects a split")
+    commands["reconstruction"].add_argument("--ids", nargs="*", default=[], help="these objects instead")
     args = parser.parse_args()
-    if args.what == "credits":
-        credits(args.data)
-        return
-    model = open_model(args.model)
-    if args.what == "sheets":
-        sheets(model, args.out, args.scratch)
-    elif args.what == "nearest":
-        nearest(args.data, args.scratch)
-    else:
-        reconstruction(model, args.data, args.num, args.scratch, args.ids)
+    try:
+        if args.what == "sheets":
+            sheets(open_model(args.model), args.out, args.scratch)
+        elif args.what == "nearest":
+            nearest(args.data, args.scratch)
+        elif args.what == "reconstruction":
+            reconstruction(open_model(args.model), args.data, args.num, args.scratch, args.ids)
+        else:
+            credits(args.data)
+    except TrellisError as error:
+        console.error(error.problem, error.hint)
+        sys.exit(error.code)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,21 @@ def test_a_bad_asset_does_not_stop_the_others(tmp_path: Path) -> None:
     assert again.calls == [2] and _values(tmp_path / "x") == [1, 2, 3] and not ledger.exists()
 
 
+def test_a_stopped_decode_keeps_what_failed_and_a_repaired_input_is_forgotten(tmp_path: Path) -> None:
+    slat, ledger = _slat(tmp_path / "x.slat.h5", 1, 2, 3), tmp_path / "decode.ledger.jsonl"
+    with pytest.raises(RuntimeError, match="power cut"):
+        _run(slat, Decoder(bad=[1], crash=2))
+    assert json.loads(ledger.read_text())["name"] == "x.slat.h5:0"
+    assert _run(slat, Decoder(), retry_failed=True).done == 3 and not ledger.exists()
+
+    mended = tmp_path / "y.slat.h5"
+    gone = [(str(mended), FileError("y.slat.h5: no such file", hint="check the path"))]
+    with _sources([slat]) as sources, pytest.raises(SomeFailed):
+        write_files(sources, Decoder(), {"format": "mesh"}, [slat, mended], None, ".glb", bad=gone)
+    assert ledger.exists()  # until the input is repaired
+    assert _run([slat, _slat(mended, 7)], Decoder()).done == 1 and not ledger.exists()
+
+
 def test_the_only_asset_raises_its_own_error_and_leaves_nothing(tmp_path: Path) -> None:
     slat = _slat(tmp_path / "x.slat.h5", 1)
     for _ in range(2):

@@ -81,7 +81,7 @@ def test_one_broken_object_costs_only_itself(meshes, tmp_path):
         export_objects("folder", meshes, out)
     assert len((out / "manifest.jsonl").read_text().splitlines()) == 2
     ledger = json.loads((out / "export.ledger.jsonl").read_text())
-    assert ledger["key"] == "broken.obj"
+    assert ledger["id"] == "broken.obj" and "not finite" in ledger["reason"]
     with pytest.raises(SomeFailed):  # still failed, not tried again
         export_objects("folder", meshes, out)
     (meshes / "broken.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")

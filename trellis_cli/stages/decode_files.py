@@ -13,7 +13,7 @@ from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.stage_files import StageGroup
 from trellis_cli.io.stamps import is_stamped
-from trellis_cli.session import Ledger
+from trellis_cli.session import Ledger, in_the_way, ledger_row
 
 _log = logging.getLogger(__name__)
 UNSTAMPED = (".splat",)  # no room for a stamp: decoded again, and the bytes compared
@@ -88,7 +88,8 @@ def write_files(
         bad: inputs that could not be opened.
 
     Raises:
-        UsageError: one name for several assets, or another file in the way; nothing is decoded then.
+        UsageError: one name for several assets, or another file in the way. Nothing is decoded then, but for .splat:
+            that has no room for a stamp, so what is there is compared with the asset decoded anew.
         TrellisError: the error of the only asset there was.
         SomeFailed: some of several failed; `decode.ledger.jsonl` (or `<out>.ledger.jsonl`) has the reasons.
     """
@@ -100,33 +101,36 @@ def write_files(
     ledger = Ledger(place.with_name(place.name + ".ledger.jsonl"), "decode")
     before = ledger.read()
     kept = [] if overwrite else [job for job in jobs if _is_there(job)]
-    failures = {name: {"id": name, "name": name, "reason": e.problem, "hint": e.hint} for name, e in bad}
-    if not (single or overwrite or retry_failed):
-        failures |= {job.work: before[job.work] for job in jobs if job.work in before}
+    works = {job.work for job in jobs}
+    # Of the rows before, those of the given inputs are written anew; what could not be opened is there by its path.
+    of_others = {id_: row for id_, row in before.items() if id_ not in works | {str(path) for path in inputs}}
+    failures = {name: ledger_row(name, name, error) for name, error in bad}
+    if not (single or overwrite):
+        failures |= {id_: row for id_, row in before.items() if id_ in works - {job.work for job in kept}}
     finished = {job.target for job in kept}
-    todo = [job for job in jobs if job.target not in finished and job.work not in failures]
+    todo = [job for job in jobs if job.target not in finished and (retry_failed or job.work not in failures)]
     done: list[_Job] = []
-    for job in console.track(todo, total=len(todo), what="trellis decode"):
-        try:
-            data = content(job.source, job.work)
-        except TrellisError as error:
-            if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one asset
-                raise
-            _log.warning("%s: %s", job.source.name, error.problem)
-            failures[job.work] = {
-                "id": job.work, "name": job.source.name, "reason": error.problem, "hint": error.hint
-            }  # fmt: skip
-            continue
-        (kept if not _put(job.target, data, overwrite=overwrite) else done).append(job)
-    of_others = {id_: row for id_, row in before.items() if id_ not in {job.work for job in jobs}}
-    ledger.write({**of_others, **failures})
+    rows = {**of_others, **failures}
+    with ledger.closing(rows):
+        for job in console.track(todo, total=len(todo), what="trellis decode"):
+            rows.pop(job.work, None)
+            try:
+                data = content(job.source, job.work)
+            except TrellisError as error:
+                if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one asset
+                    raise
+                _log.warning("%s: %s", job.source.name, error.problem)
+                rows[job.work] = ledger_row(job.work, job.source.name, error)
+                continue
+            (kept if not _put(job.target, data, overwrite=overwrite) else done).append(job)
+    failures = {id_: row for id_, row in rows.items() if id_ not in of_others}
     summary = Decoded(tuple(job.target for job in jobs if job.work not in failures), len(done), len(kept))
     if failures:
         console.note(summary.text)
         raise SomeFailed(
             f"{len(failures)} of {len(jobs) + len(bad)} inputs failed, the first: "
             f"{next(iter(failures.values()))['reason']}",
-            hint=f"reasons in {ledger.path}; `--retry-failed` takes those again",
+            hint=ledger.hint,
         )
     return summary
 
@@ -172,7 +176,7 @@ def _is_there(job: _Job) -> bool:
         return False
     if job.target.is_file() and is_stamped(job.target.read_bytes(), job.work):
         return True
-    raise _in_the_way(job.target)
+    raise in_the_way(job.target)
 
 
 def _put(target: Path, data: bytes, *, overwrite: bool) -> bool:
@@ -180,13 +184,6 @@ def _put(target: Path, data: bytes, *, overwrite: bool) -> bool:
     if target.exists() and not overwrite:
         if target.is_file() and target.read_bytes() == data:
             return False
-        raise _in_the_way(target)
+        raise in_the_way(target)
     write_bytes(target, data)
     return True
-
-
-def _in_the_way(target: Path) -> UsageError:
-    return UsageError(
-        f"{target} exists and was not made by this very command",
-        hint="pass --overwrite to replace it, or choose another -o",
-    )

@@ -1,9 +1,7 @@
 """A source's objects to a data folder: `objects/<id>.glb` and `manifest.jsonl`."""
 
 import hashlib
-import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +14,10 @@ from trellis_cli.data.colour_words import dominant_colours
 from trellis_cli.data.manifest import OBJECTS, Row, add_row, read_rows, split_of, write_rows
 from trellis_cli.data.sources import SourceObject, folder, sweethome3d, zeroad
 from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
-from trellis_cli.io.aside import write_bytes, write_text
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
 from trellis_cli.representations.mesh import TexturedMesh
+from trellis_cli.session import Ledger, ledger_row
 
 _log = logging.getLogger(__name__)
 SOURCES = ("sweethome3d", "0ad", "folder", "toybox")
@@ -102,34 +101,34 @@ def export_objects(
     """
     items = list_source(source, root, num=num, seed=seed)
     (out / OBJECTS).mkdir(parents=True, exist_ok=True)
-    rows, failures = read_rows(out), _read_ledger(out / LEDGER)
+    ledger = Ledger(out / LEDGER, "export")
+    rows, failures = read_rows(out), ledger.read()
     todo = [i for i in items if i.key not in rows and (retry_failed or i.key not in failures)]
     kept = sum(item.key in rows for item in items)
     done = 0
-    try:
-        for position, item in enumerate(console.track(todo, total=len(todo), what="trellis data export")):
-            failures.pop(item.key, None)
-            try:
-                add_row(rows, export_one(item, out))
-                done += 1
-            except DiskError:  # no fault of the object
-                raise
-            except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
-                reason = str(error) or type(error).__name__
-                _log.warning("%s: %s", item.key, reason)
-                failures[item.key] = reason
-            if position % SAVE_EVERY == SAVE_EVERY - 1:
-                write_rows(out, rows)
-    finally:  # after Ctrl-C too
-        write_rows(out, rows)
-    _write_ledger(out / LEDGER, failures)
+    with ledger.closing(failures):
+        try:
+            for position, item in enumerate(console.track(todo, total=len(todo), what="trellis data export")):
+                failures.pop(item.key, None)
+                try:
+                    add_row(rows, export_one(item, out))
+                    done += 1
+                except DiskError:  # no fault of the object
+                    raise
+                except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
+                    failures[item.key] = ledger_row(item.key, item.name, error)
+                    _log.warning("%s: %s", item.key, failures[item.key]["reason"])
+                if position % SAVE_EVERY == SAVE_EVERY - 1:
+                    write_rows(out, rows)
+        finally:  # after Ctrl-C too
+            write_rows(out, rows)
     failed = sum(item.key in failures for item in items)
     summary = ExportSummary(out, done, kept, failed)
     if failed:
         console.note(summary.text)
         raise SomeFailed(
             f"{failed} of {len(items)} objects failed",
-            hint=f"reasons in {out / LEDGER}; `--retry-failed` takes those again",
+            hint=ledger.hint,
         )
     return summary
 
@@ -176,19 +175,3 @@ def _shrunk(texture: np.ndarray | None) -> np.ndarray | None:
     rgb = Image.fromarray(np.ascontiguousarray(texture[..., :3])).resize(size, Image.Resampling.BOX)
     alpha = Image.fromarray(np.ascontiguousarray(texture[..., 3])).resize(size, Image.Resampling.BOX)
     return np.concatenate([np.asarray(rgb), np.asarray(alpha)[..., None]], -1)
-
-
-def _read_ledger(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    rows: Sequence[dict[str, str]] = [
-        json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line
-    ]
-    return {row["key"]: row["reason"] for row in rows}
-
-
-def _write_ledger(path: Path, failures: dict[str, str]) -> None:
-    if failures:
-        write_text(path, "".join(json.dumps({"key": k, "reason": r}) + "\n" for k, r in sorted(failures.items())))
-    else:
-        path.unlink(missing_ok=True)

@@ -1,14 +1,13 @@
 """Model folders: described, and packed from training runs."""
 
 import json
-import shutil
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from trellis_cli.errors import FileError, UsageError
-from trellis_cli.io.aside import write_text
+from trellis_cli.io.aside import write_bytes, write_text
 from trellis_cli.io.model_folders import load_network, open_model, read_network_json, save_network
 
 TEXT_FILES = ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json")
@@ -55,7 +54,7 @@ def pack(
         if (folder / TEXT_FILES[0]).is_file():
             for name in TEXT_FILES:
                 if (folder / name).resolve() != (ckpts / name).resolve():
-                    shutil.copyfile(folder / name, ckpts / name)
+                    write_bytes(ckpts / name, (folder / name).read_bytes())
             arguments["text_cond_model"] = "ckpts"
         if run != folder:
             for path in sorted(folder.glob("*.json")):

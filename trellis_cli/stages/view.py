@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -67,7 +68,12 @@ def view(
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", hint="pass --overwrite to replace it")
     cameras = sheet_cameras(num_views)
-    every = (row for p in inputs for row in _rows(require_file(p), cameras, size, model, kind, device, dtype))
+
+    @cache
+    def decoder() -> Decoder:  # not before there are latents
+        return Decoder(open_model(model), kind, device=device, dtype=dtype)
+
+    every = (row for p in inputs for row in _rows(require_file(p), cameras, size, decoder))
     rows = list(islice(every, MAX_ASSETS))
     if next(every, None) is not None:
         console.note(f"{out}: the first {MAX_ASSETS} assets alone are shown")
@@ -77,9 +83,7 @@ def view(
     return len(rows)
 
 
-def _rows(
-    path: Path, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
-) -> Iterator[Row]:
+def _rows(path: Path, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Row]:
     suffix = path.suffix.lower()
     if suffix == ".splat" or (suffix == ".ply" and is_gaussian_file(path)):
         yield path.name, gaussian_row(read_gaussians(path), cameras, size)
@@ -89,7 +93,7 @@ def _rows(
     elif suffix == ".h5":
         with open_stage(path) as file:
             names = _names(file)
-            for id_, pictures in _stage_rows(file, cameras, size, model, kind, device, dtype):
+            for id_, pictures in _stage_rows(file, cameras, size, decoder):
                 yield names.get(id_, id_[:12]), pictures
     else:
         raise UsageError(
@@ -107,18 +111,15 @@ def _names(file: StageFile) -> dict[str, str]:
         return {}
 
 
-def _stage_rows(
-    file: StageFile, cameras: Cameras, size: int, model: str, kind: str, device: str, dtype: torch.dtype
-) -> Iterator[Row]:
+def _stage_rows(file: StageFile, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Row]:
     if "slat" in file.groups:
         group = file.group("slat")
-        decoder = Decoder(open_model(model), kind, device=device, dtype=dtype)
         for i in range(len(group)):
-            latents = decoder.latents(group, i)
-            if kind == "mesh":
-                yield group.ids[i], mesh_row(decoder.mesh(latents), cameras, size)
+            latents = decoder().latents(group, i)
+            if decoder().kind == "mesh":
+                yield group.ids[i], mesh_row(decoder().mesh(latents), cameras, size)
             else:
-                yield group.ids[i], gaussian_row(decoder.gaussians(latents), cameras, size)
+                yield group.ids[i], gaussian_row(decoder().gaussians(latents), cameras, size)
     elif "gaussians" in file.groups:
         group = file.group("gaussians")
         for i in range(len(group)):
