@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.session import Item, run_batch
 from trellis_cli.stages.decode_files import Decoded, Source, names_a_file, write_files
+from trellis_cli.stages.painting import colours_at
 from trellis_ops.isosurface import isosurface
 
 FORMATS = {"mesh": (".glb", ".obj", ".ply", ".stl"), "gaussians": (".ply", ".splat")}
@@ -30,7 +32,8 @@ MAX_FACES = 60_000
 
 
 class Decoder:
-    """One decoder of a model in memory."""
+    """One decoder of a model in memory. A mesh takes its colours from the model's Gaussians, if it has any: the mesh
+    decoder's own, of which the loss thinks little, come late. (The published pipeline bakes Gaussians too.)"""
 
     def __init__(
         self, model: ModelFolder, kind: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
@@ -40,6 +43,8 @@ class Decoder:
             SlatTransformer,
             model.load({"mesh": "slat_decoder_mesh", "gaussians": "slat_decoder_gs"}[kind], device=device, dtype=dtype),
         )
+        paints = kind == "mesh" and "slat_decoder_gs" in model.pipeline.get("models", {})
+        self.painter = Decoder(model, "gaussians", device=device, dtype=dtype) if paints else None
 
     def latents(self, group: StageGroup, index: int) -> Packed:
         """The latents of one asset of an open file.
@@ -89,7 +94,10 @@ class Decoder:
             )
         colours, normals = surface.attributes[:, :3].clamp(0, 1), surface.attributes[:, 3:] * 2 - 1
         mesh = Mesh(surface.vertices.cpu(), surface.faces.cpu(), colours.cpu(), normals.cpu())
-        return clean_mesh(mesh, max_faces=max_faces) if clean else mesh
+        mesh = clean_mesh(mesh, max_faces=max_faces) if clean else mesh
+        if self.painter is not None:
+            mesh = replace(mesh, colours=colours_at(mesh.vertices, self.painter.gaussians(latents)))
+        return mesh
 
 
 def decode(

@@ -13,7 +13,7 @@ from trellis_cli.io.model_folders import load_network, open_model, read_network_
 TEXT_FILES = ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json")
 DEFAULT_SAMPLERS = {
     "sparse_structure_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
-    "slat_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
+    "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
 }
 
 
