@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,8 @@ class Ledger:
     def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
         """Replace the list; without failures the file goes. Raises DiskError."""
         if not failures:
-            self.path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):  # the output's folder may itself be what is wrong
+                self.path.unlink()
             return
         from trellis_cli.io.aside import write_text
 

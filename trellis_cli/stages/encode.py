@@ -111,7 +111,7 @@ def _check_width(groups: Sequence[StageGroup], encoder: TorsoNetwork) -> None:
     assert isinstance(encoder, SlatEncoder)
     for group in groups:
         channels = dict(group.datasets())["feats"].shape[1]
-        if channels != encoder.in_channels:
+        if len(group) and channels != encoder.in_channels:  # an empty shard's features have no width
             raise FileError(
                 f"{group.path}: features of {channels} channels (encoder {group.attrs['encoder']}),"
                 f" the model wants {encoder.in_channels}",
