@@ -1,0 +1,33 @@
+"""The shipped training recipes: each is read strictly, its networks can be built, and a whole model is small enough."""
+
+import pytest
+import torch
+
+from trellis_cli import recipes
+from trellis_cli.networks.published import num_parameters
+from trellis_cli.stages.train_flow import FlowRecipe
+from trellis_cli.stages.train_mesh_decoder import MeshDecoderRecipe
+from trellis_cli.stages.train_slat_vae import SlatVaeRecipe
+from trellis_cli.stages.train_structure_vae import StructureVaeRecipe
+
+STAGES = {
+    "structure-vae": StructureVaeRecipe, "slat-vae": SlatVaeRecipe, "mesh-decoder": MeshDecoderRecipe,
+    "structure-flow": FlowRecipe, "slat-flow": FlowRecipe,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", ["mini", "mini-cpu"])
+def test_a_model_of_these_recipes_can_be_built_and_shipped(folder: str) -> None:
+    total = 0
+    for name, cls in STAGES.items():
+        recipe = recipes.load(cls, f"{folder}/{name}")
+        assert recipe.stage == name
+        for part in ("encoder", "decoder", "network"):
+            if hasattr(recipe, part):
+                with torch.device("meta"):
+                    total += num_parameters(getattr(recipe, part).build())
+    assert 20e6 < total < 39.5e6  # a byte each as int8, and the scales: 40 MB at most
+
+
+def test_every_recipe_of_the_package_is_one_of_these() -> None:
+    assert set(recipes.names()) == {f"{folder}/{name}" for folder in ("mini", "mini-cpu") for name in STAGES}
