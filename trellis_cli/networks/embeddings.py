@@ -24,7 +24,7 @@ def position_embedding(coords: Int[Tensor, "n 3"], channels: int) -> Float[Tenso
         coords: voxel indices of the grid the tokens live on (after patching, the coarse grid's), not normalised.
         channels: width of the embedding, at least 6.
 
-    Source: the published AbsolutePositionEmbedder (OFFICIAL facts: n = C // 3 // 2, sine before cosine).
+    Source: the published AbsolutePositionEmbedder (n = C // 3 // 2, sine before cosine).
     """
     num_frequencies = channels // 6
     exponent = torch.arange(num_frequencies, dtype=torch.float32, device=coords.device) / num_frequencies

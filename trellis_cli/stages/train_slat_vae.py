@@ -23,7 +23,7 @@ from trellis_cli.training.optim import OptimizerRecipe
 
 @dataclass(frozen=True, slots=True)
 class SlatLoss:
-    """Weights as published (OFFICIAL appendix values): SSIM and LPIPS 0.2 each inside `reconstruction`."""
+    """Weights of the published training: SSIM and LPIPS 0.2 each inside `reconstruction`."""
 
     kl: float = 1e-6
     volume: float = 1e4
