@@ -11,7 +11,7 @@ from trellis_cli.io.pictures import labelled, save_picture
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
 from trellis_cli.stages.decode import Decoder
-from trellis_cli.stages.sample import SamplerSettings, denoise
+from trellis_cli.stages.pipeline import SamplerSettings, denoise
 from trellis_cli.stages.view import Row, gaussian_row, sheet_cameras, voxel_row
 
 SETTINGS = SamplerSettings(steps=12, guidance=3.0, interval=(0.0, 1.0), rescale_t=3.0)
