@@ -101,7 +101,7 @@ structure() { # which voxels: their VAE, their latents (and mirrored ones), the 
     train train-flow structure-flow "$work/structure" --text-encoder "$encoder" --preview "$work/models/structure"
 }
 
-looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh decoder, the flow
+looks() { # what is on them: views and features, the SLAT VAE, latents, mesh and radiance field decoders, the flow
     local views=(--num-views 24 --size 128)
     some trellis render "$work/looks/objects.txt" -o "$work/looks/views.h5" "${views[@]}"
     some trellis featurize "$work/data/voxels.h5" "$work/looks/views.h5" -o "$work/looks/features.h5"
@@ -117,6 +117,9 @@ looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh
     ln -sf ../latents/latents.h5 "$work/surfaces/latents.h5"
     some trellis render "$work/surfaces/objects.txt" -o "$work/surfaces/views.h5" "${views[@]}" --depth --normal
     train train-vae mesh-decoder "$work/surfaces"
+    folder fields
+    ln -sf ../latents/latents.h5 ../looks/views.h5 "$work/fields/"
+    train train-vae rf-decoder "$work/fields"
     train train-flow slat-flow "$work/latents" --text-encoder "$encoder" --preview "$work/models/encoders"
 }
 
@@ -126,7 +129,7 @@ everything() {
 }
 
 mini() {
-    trellis models pack "$work"/runs/{structure-vae,structure-flow,slat-vae,mesh-decoder,slat-flow} "$encoder" \
+    trellis models pack "$work"/runs/{structure-vae,structure-flow,slat-vae,mesh-decoder,rf-decoder,slat-flow} "$encoder" \
         -o "$work/mini" --store int8 --overwrite
 }
 
