@@ -6,7 +6,7 @@ from torch import Tensor
 
 from trellis_ops._dispatch import Op
 
-_op = Op("march", __name__, ("reference",))
+_op = Op("march", __name__, ("cpu", "reference"))
 
 
 def march(
