@@ -9,7 +9,7 @@ from torch import Tensor
 MARGIN = 1.2  # the crop's side over the object's
 
 
-def crop_to_object(rgba: Image.Image, *, size: int, threshold: float = 0.8) -> Image.Image | None:
+def crop_to_object(rgba: Image.Image, *, size: int, threshold: float | int = 0.8) -> Image.Image | None:
     """A square RGBA picture of `size` pixels, the object in its middle; None where the picture shows none.
 
     The object's box holds all pixels with alpha > threshold * 255; the square has its centre and 1.2 times its longer

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from trellis_cli.networks.text_encoder import TextEncoder, load_text_encoder
 KEPT_BYTES = 2 << 30  # of encoded views
 
 
+@runtime_checkable
 class FlowConditions(Protocol):
     """One condition an asset, of several that it has."""
 

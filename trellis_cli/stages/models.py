@@ -10,7 +10,10 @@ from trellis_cli.errors import FileError, UsageError
 from trellis_cli.io.aside import write_bytes, write_text
 from trellis_cli.io.model_folders import load_network, open_model, read_network_json, save_network
 
-TEXT_FILES = ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json")
+ENCODERS = {
+    "text_cond_model": ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json"),
+    "image_cond_model": ("image_tokens.json", "image_encoder.json", "image_encoder.safetensors"),
+}
 DEFAULT_SAMPLERS = {
     "sparse_structure_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
     "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
@@ -32,7 +35,9 @@ def describe(model: str) -> dict[str, Any]:
 def pack(
     runs: Sequence[Path], out: Path, *, store: str = "float32", settings: Path | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold a text encoder.
+    """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold encoders.
+
+    Flows from images keep their keys' `_image` beside flows from texts; alone they are the pipeline's flows.
 
     Args:
         settings: a TOML file with [sparse_structure_sampler] and [slat_sampler]; see DEFAULT_SAMPLERS.
@@ -51,11 +56,12 @@ def pack(
     arguments: dict[str, Any] = {}
     for run in runs:
         folder = run / "ckpts" if (run / "ckpts").is_dir() else run
-        if (folder / TEXT_FILES[0]).is_file():
-            for name in TEXT_FILES:
-                if (folder / name).resolve() != (ckpts / name).resolve():
-                    write_bytes(ckpts / name, (folder / name).read_bytes())
-            arguments["text_cond_model"] = "ckpts"
+        for argument, names in ENCODERS.items():
+            if all((folder / name).is_file() for name in names):
+                for name in names:
+                    if (folder / name).resolve() != (ckpts / name).resolve():
+                        write_bytes(ckpts / name, (folder / name).read_bytes())
+                arguments[argument] = "ckpts"
         if run != folder:
             for path in sorted(folder.glob("*.json")):
                 stem = path.with_suffix("")
@@ -80,5 +86,10 @@ def _write_pipeline(out: Path, networks: dict[str, str], arguments: dict[str, An
         key: {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5}, "params": params}
         for key, params in samplers.items()
     }
-    pipeline = {"name": "TrellisTextTo3DPipeline", "args": {"models": networks, **table, **arguments}}
+    plain = {key.removesuffix("_image"): path for key, path in networks.items()}
+    if len(plain) == len(networks):
+        networks = plain
+    from_images = "image_cond_model" in arguments and "text_cond_model" not in arguments
+    name = "TrellisImageTo3DPipeline" if from_images else "TrellisTextTo3DPipeline"
+    pipeline = {"name": name, "args": {"models": networks, **table, **arguments}}
     write_text(out / "pipeline.json", json.dumps(pipeline, indent=4) + "\n")
