@@ -14,6 +14,13 @@ from trellis_cli.geometry.packed import Packed, dense_to_packed, packed_to_dense
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
+from trellis_cli.stages.resident import Networks
+
+STRUCTURE_FLOW, STRUCTURE_DECODER, SLAT_FLOW = (
+    "sparse_structure_flow_model",
+    "sparse_structure_decoder",
+    "slat_flow_model",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,17 @@ class SamplerSettings:
 
 
 class Pipeline:
-    """The networks that turn conditions into latents: structure flow, structure decoder, latent flow."""
+    """The networks that turn conditions into latents: structure flow, structure decoder, latent flow.
 
-    def __init__(self, model: ModelFolder, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    Each is loaded when it is first used; with `keep` it stays, without it goes when the next one comes.
+    """
+
+    def __init__(
+        self, model: ModelFolder, *, device: str = "cpu", dtype: torch.dtype = torch.float32, keep: bool = True
+    ) -> None:
         self.model, self.device = model, device
-        self.structure_flow = _flow(model, "sparse_structure_flow_model", device, dtype)
-        self.decoder = model.load("sparse_structure_decoder", device=device, dtype=dtype)
-        self.slat_flow = _flow(model, "slat_flow_model", device, dtype)
+        self.networks = Networks(model, device=device, dtype=dtype, keep=keep)
+        self.structure_key, self.slat_key = STRUCTURE_FLOW, SLAT_FLOW
         table = argument(model, "slat_normalization")
         self.mean, self.std = torch.tensor(table["mean"]), torch.tensor(table["std"])
 
@@ -56,7 +67,7 @@ class Pipeline:
         self, condition: Condition, negative: Condition, settings: SamplerSettings, generator: torch.Generator
     ) -> Tensor:
         """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU."""
-        flow = self.structure_flow
+        flow = self._flow(self.structure_key)
         r = flow.resolution
         noise = dense_to_packed(torch.randn(1, flow.in_channels, r, r, r, generator=generator))
         return packed_to_dense(self._sample(flow, noise, condition, negative, settings))
@@ -64,7 +75,7 @@ class Pipeline:
     @torch.no_grad()
     def voxels(self, latent: Tensor) -> Tensor:
         """Active voxels int32 [n, 3] of a structure latent, in lexicographic order."""
-        logits = self.decoder(latent.to(self.device))
+        logits = self.networks(STRUCTURE_DECODER)(latent.to(self.device))
         return torch.argwhere(logits[0, 0] > 0).int().cpu()
 
     @torch.no_grad()
@@ -77,9 +88,15 @@ class Pipeline:
         generator: torch.Generator,
     ) -> Tensor:
         """A latent [n, c] for each voxel, not normalised."""
-        noise = torch.randn(len(coords), self.slat_flow.in_channels, generator=generator)
+        flow = self._flow(self.slat_key)
+        noise = torch.randn(len(coords), flow.in_channels, generator=generator)
         x = Packed(noise, coords, torch.tensor([0, len(coords)]))
-        return self._sample(self.slat_flow, x, condition, negative, settings).feats * self.std + self.mean
+        return self._sample(flow, x, condition, negative, settings).feats * self.std + self.mean
+
+    def _flow(self, key: str) -> FlowNetwork:
+        network = self.networks(key)
+        assert isinstance(network, FlowNetwork)
+        return network
 
     def _sample(
         self, flow: FlowNetwork, noise: Packed, condition: Condition, negative: Condition, settings: SamplerSettings
@@ -104,12 +121,6 @@ def denoise(
     return noise.with_feats(euler(both, noise.feats, time_steps(settings.steps, rescale=settings.rescale_t)))
 
 
-def _flow(model: ModelFolder, key: str, device: str, dtype: torch.dtype) -> FlowNetwork:
-    network = model.load(key, device=device, dtype=dtype)
-    assert isinstance(network, FlowNetwork)
-    return network
-
-
 def argument(model: ModelFolder, key: str) -> Any:
     """What the pipeline says under a key. Raises MissingError where it says nothing."""
     if key not in model.pipeline:
@@ -122,4 +133,4 @@ def argument(model: ModelFolder, key: str) -> Any:
 
 def fine_resolution(model: ModelFolder) -> int:
     """Voxels along an edge of the latents' grid."""
-    return int(read_network_json(model.stem("slat_flow_model"))[1]["resolution"])
+    return int(read_network_json(model.stem(SLAT_FLOW))[1]["resolution"])
