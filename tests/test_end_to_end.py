@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from trellis_cli.data.index import read_manifest
 from trellis_cli.io.gaussian_files import read_gaussians
@@ -33,6 +34,7 @@ FLOW = (
     "model_channels = 32, cond_channels = 384, pooled_channels = 384, num_blocks = 1, num_heads = 2,"
     " patch_size = 2, share_mod = true, qk_rms_norm = true"
 )
+IMAGE_FLOW = FLOW.replace("384", "172")
 # Changes to the shipped recipes: the same keys, tiny values. float32, so that every processor does the same.
 RECIPES = {
     "structure-vae": (
@@ -55,6 +57,14 @@ RECIPES = {
     ),
     "slat-flow": (
         f"network.args={{resolution = {GRID}, in_channels = 4, out_channels = 4, io = 'packed', {FLOW}}}",
+        "optimizer.steps=3", "optimizer.batch=2",
+    ),
+    "image-structure-flow": (
+        f"network.args={{resolution = 4, in_channels = 4, out_channels = 4, {IMAGE_FLOW}}}",
+        "optimizer.steps=3", "optimizer.batch=4",
+    ),
+    "image-slat-flow": (
+        f"network.args={{resolution = {GRID}, in_channels = 4, out_channels = 4, io = 'packed', {IMAGE_FLOW}}}",
         "optimizer.steps=3", "optimizer.batch=2",
     ),
 }  # fmt: skip
@@ -100,6 +110,7 @@ class World:
         said = trellis(
             command, f"mini-cpu/{recipe}", "--data", self.data, "--out", run, "--device", "cpu", "--quiet", *sets,
             *(("--preview", self.autoencoder) if command == "train-flow" else ()),
+            *(("--start-from", self.runs / recipe.removeprefix("image-")) if recipe.startswith("image-") else ()),
         )  # fmt: skip
         assert "finished" in said
         return run
@@ -128,8 +139,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     done_once(files["latents"], "encode", files["features"], "--model", w.autoencoder, *FIXED)
     mesh_decoder = w.train("train-vae", "mesh-decoder")
     flows = [w.train("train-flow", recipe) for recipe in ("structure-flow", "slat-flow")]
-    text_encoder = SHIPPED / "mini" / "ckpts"
-    trellis("models", "pack", *vaes, mesh_decoder, *flows, text_encoder, "-o", w.model, "--store", "int8")
+    flows += [w.train("train-flow", recipe) for recipe in ("image-structure-flow", "image-slat-flow")]
+    encoders = SHIPPED / "mini" / "ckpts"
+    trellis("models", "pack", *vaes, mesh_decoder, *flows, encoders, "-o", w.model, "--store", "int8")
     return w
 
 
@@ -153,7 +165,8 @@ def test_every_stage_holds_every_object(world: World) -> None:
 
 
 def test_training_leaves_pictures(world: World) -> None:
-    for name, pattern in (("slat-vae", "*_000002.png"), ("structure-flow", "000003.png"), ("slat-flow", "000003.png")):
+    flows = [f"{image}{stage}-flow" for image in ("", "image-") for stage in ("structure", "slat")]
+    for name, pattern in (("slat-vae", "*_000002.png"), *((name, "000003.png") for name in flows)):
         sheets = list((world.runs / name / "samples").glob(pattern))
         assert sheets
         with Image.open(sheets[0]) as picture:
@@ -217,12 +230,24 @@ def test_the_same_recipe_trains_the_same_weights(world: World, tmp_path: Path) -
     assert (again / name).read_bytes() == (world.runs / "structure-flow" / name).read_bytes()
 
 
+def test_a_flow_from_images_began_with_the_one_from_texts(world: World) -> None:
+    """Three steps hardly move the weights; those that read the condition are new."""
+    text, image = (
+        load_file(world.runs / run / "ckpts" / f"sparse_structure_flow_model{suffix}.safetensors")
+        for run, suffix in (("structure-flow", ""), ("image-structure-flow", "_image"))
+    )
+    key = "blocks.0.self_attn.to_qkv.weight"
+    assert (text[key] - image[key]).abs().max() < 0.1 * text[key].abs().max()
+    assert text["pooled_layer.weight"].shape != image["pooled_layer.weight"].shape
+
+
 def test_the_packed_model_has_all_networks(world: World) -> None:
     info = json.loads(trellis("models", "info", world.model, "--json"))
     networks = {k for k in info if k.startswith("s")}
     assert networks == {
         "slat_decoder_gs", "slat_decoder_mesh", "slat_encoder", "slat_flow_model",
         "sparse_structure_decoder", "sparse_structure_encoder", "sparse_structure_flow_model",
+        "slat_flow_model_image", "sparse_structure_flow_model_image",
     }  # fmt: skip
     whole, small = (m / "ckpts" / "slat_encoder.safetensors" for m in (world.autoencoder, world.model))
     assert small.stat().st_size < 0.5 * whole.stat().st_size  # int8 beside float32

@@ -39,6 +39,7 @@ work=$(cd "$work" && pwd)
 exec 9>"$work/.lock" # every child holds it too, so that it lasts as long as any of them writes
 flock -n 9 || fail 1 "error: another make.sh, or what one left running, works in $work" " hint: wait until it has ended"
 encoder=$work/encoder/ckpts # the pretrained text encoder; image encoder and LPIPS heads are the shipped ones
+shipped=$(python -c 'from trellis_cli.io.model_folders import SHIPPED; print(SHIPPED / "mini" / "ckpts")')
 
 some() { "$@" || [ $? -eq 5 ]; } # exit code 5: a few broken objects, listed in a ledger; the others are done
 
@@ -98,7 +99,7 @@ structure() { # which voxels: their VAE, their latents (and mirrored ones), the 
     folder structure
     encode data/voxels.h5 structure/latents.h5 structure
     encode data/voxels.h5 structure/mirrored.h5 structure --mirror
-    train train-flow structure-flow "$work/structure" --text-encoder "$encoder" --preview "$work/models/structure"
+    train train-flow structure-flow "$work/structure" --encoder "$encoder" --preview "$work/models/structure"
 }
 
 looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh decoder, the flow
@@ -117,17 +118,28 @@ looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh
     ln -sf ../latents/latents.h5 "$work/surfaces/latents.h5"
     some trellis render "$work/surfaces/objects.txt" -o "$work/surfaces/views.h5" "${views[@]}" --depth --normal
     train train-vae mesh-decoder "$work/surfaces"
-    train train-flow slat-flow "$work/latents" --text-encoder "$encoder" --preview "$work/models/encoders"
+    train train-flow slat-flow "$work/latents" --encoder "$encoder" --preview "$work/models/encoders"
+}
+
+from_images() { # which flow: what it learnt from texts, taught anew with the views
+    case $1 in
+        structure) local folder=structure model=structure ;;
+        slat) local folder=latents model=encoders ;;
+    esac
+    ln -sf ../looks/views.h5 "$work/$folder/views.h5"
+    train train-flow "image-$1-flow" "$work/$folder" --start-from "$work/runs/$1-flow" --preview "$work/models/$model"
 }
 
 everything() {
     structure
     looks
+    from_images structure
+    from_images slat
 }
 
 mini() {
-    trellis models pack "$work"/runs/{structure-vae,structure-flow,slat-vae,mesh-decoder,slat-flow} "$encoder" \
-        -o "$work/mini" --store int8 --overwrite
+    trellis models pack "$work"/runs/{structure-vae,slat-vae,mesh-decoder,{,image-}{structure,slat}-flow} "$encoder" \
+        "$shipped" -o "$work/mini" --store int8 --overwrite
 }
 
 # A lane is a job in a process group of its own, so that it can be stopped with all its children.
@@ -175,6 +187,9 @@ case $gpu in
         export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
         lane structure
         lane looks
+        meet
+        lane from_images structure
+        lane from_images slat
         ;;
 esac
 meet

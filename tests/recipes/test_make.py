@@ -70,7 +70,15 @@ def trained(lines: list[str]) -> list[str]:
     return sorted(line.split()[1].partition("/")[2] for line in lines if line.startswith("train"))
 
 
-ALL = ["mesh-decoder", "slat-flow", "slat-vae", "structure-flow", "structure-vae"]
+ALL = [
+    "image-slat-flow",
+    "image-structure-flow",
+    "mesh-decoder",
+    "slat-flow",
+    "slat-vae",
+    "structure-flow",
+    "structure-vae",
+]
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,23 @@ from trellis_cli.stages.train_structure_vae import StructureVaeRecipe
 STAGES = {
     "structure-vae": StructureVaeRecipe, "slat-vae": SlatVaeRecipe, "mesh-decoder": MeshDecoderRecipe,
     "structure-flow": FlowRecipe, "slat-flow": FlowRecipe,
+    "image-structure-flow": FlowRecipe, "image-slat-flow": FlowRecipe,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", ["mini", "mini-cpu"])
 def test_a_model_of_these_recipes_can_be_built_and_shipped(folder: str) -> None:
-    total = 0
+    total = images = 0
     for name, cls in STAGES.items():
         recipe = recipes.load(cls, f"{folder}/{name}")
-        assert recipe.stage == name
+        assert recipe.stage == name.removeprefix("image-")
         for part in ("encoder", "decoder", "network"):
             if hasattr(recipe, part):
                 with torch.device("meta"):
-                    total += num_parameters(getattr(recipe, part).build())
+                    num = num_parameters(getattr(recipe, part).build())
+                total, images = (total, images + num) if name.startswith("image-") else (total + num, images)
     assert 20e6 < total < 39.5e6  # a byte each as int8, and the scales: 40 MB at most
+    assert 10e6 < images < 27.7e6  # and 28 MB for the flows from images
 
 
 def test_every_recipe_of_the_package_is_one_of_these() -> None:

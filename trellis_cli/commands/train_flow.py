@@ -13,9 +13,13 @@ def train_flow(
     recipe: Annotated[str, typer.Argument(help="A recipe's path, or the name of a shipped one.", show_default=False)],
     data: Annotated[Path, typer.Option(help="A data folder: manifest.jsonl and stage files.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the run.", show_default=False)],
-    text_encoder: Annotated[
+    encoder: Annotated[
         Path | None,
-        typer.Option(help="A folder with the text encoder; the shipped one by default.", show_default=False),
+        typer.Option(help="A folder with the text or image encoder; the shipped one by default.", show_default=False),
+    ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="A run or model whose flow a new run begins with, where it fits.", show_default=False),
     ] = None,
     preview: Annotated[
         str | None,
@@ -31,7 +35,7 @@ def train_flow(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Train a rectified flow, of structures or of latents, conditioned on captions.
+    """Train a rectified flow, of structures or of latents, conditioned on captions or on views.
 
     The same command again goes on where the run stopped. Weights lie in OUT/ckpts.
 
@@ -47,8 +51,8 @@ def train_flow(
         from trellis_cli.stages.train_flow import train_flow as stage
 
         summary = stage(
-            recipe, data, out, text_encoder=text_encoder or SHIPPED / "mini" / "ckpts",
-            preview=open_model(preview) if preview else None,
+            recipe, data, out, encoder=encoder or SHIPPED / "mini" / "ckpts",
+            preview=open_model(preview) if preview else None, start_from=start_from,
             overrides=overrides or (), device=chosen, max_minutes=max_minutes,
         )  # fmt: skip
         console.result(o.run_text(summary), summary, as_json=json)

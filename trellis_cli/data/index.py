@@ -36,10 +36,13 @@ class DataFolder:
         self._open: dict[tuple[Path, str], StageGroup] = {}
         self._cache: dict[tuple[Path, str, int], Asset] = {}
         self._cached_bytes = 0
+        self._mirrored: set[Path] = set()
         for path in sorted(folder.rglob("*.h5")):
             if any(part.endswith(".parts") for part in path.parts):
                 continue
             file = self._stack.enter_context(open_stage(path))
+            if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):
+                self._mirrored.add(path)
             for name in file.groups:
                 group = self._open[path, name] = file.group(name)
                 for index, id_ in enumerate(group.ids):
@@ -73,6 +76,10 @@ class DataFolder:
 
     def variants(self, group: str, id_: str) -> int:
         return len(self._places[group][id_])
+
+    def mirrored(self, group: str, id_: str, variant: int) -> bool:
+        """Whether a variant is the asset's mirror image (`trellis encode --mirror`)."""
+        return self._places[group][id_][variant][0] in self._mirrored
 
     def asset(self, group: str, id_: str, variant: int = 0) -> Asset:
         """One asset's arrays; kept in memory while all that is kept stays under CACHE_BYTES."""

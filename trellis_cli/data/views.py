@@ -43,7 +43,7 @@ def decode_views(asset: Asset, indices: list[int] | None = None) -> Views:
     """All views of a /views asset, or those of the given indices in their order."""
     offsets = asset["image_offsets"]
     chosen = list(range(len(offsets) - 1)) if indices is None else indices
-    pictures = np.stack([_decode(asset["images"][offsets[i] : offsets[i + 1]]) for i in chosen])
+    pictures = np.stack([np.asarray(picture_of(asset, i)) for i in chosen])
     rgba = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     cameras = Cameras(torch.from_numpy(asset["extrinsics"][chosen]), torch.from_numpy(asset["intrinsics"][chosen]))
     depth = torch.from_numpy(asset["depth"][chosen]) if "depth" in asset else None
@@ -51,6 +51,8 @@ def decode_views(asset: Asset, indices: list[int] | None = None) -> Views:
     return Views(rgba[:, :3], rgba[:, 3:], cameras, depth, normal)
 
 
-def _decode(data: np.ndarray) -> np.ndarray:
-    with Image.open(io.BytesIO(data.tobytes())) as picture:
-        return np.asarray(picture.convert("RGBA"))
+def picture_of(asset: Asset, index: int) -> Image.Image:
+    """One view's RGBA picture."""
+    start, end = asset["image_offsets"][index : index + 2]
+    with Image.open(io.BytesIO(asset["images"][start:end].tobytes())) as picture:
+        return picture.convert("RGBA")

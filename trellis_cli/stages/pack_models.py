@@ -12,7 +12,10 @@ from trellis_cli.io.model_folders import load_network, read_network_json, save_n
 from trellis_cli.networks.published import network_with
 from trellis_cli.stages.published_runs import is_published_run, published_networks, published_normalization
 
-TEXT_FILES = ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json")
+ENCODERS = {
+    "text_cond_model": ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json"),
+    "image_cond_model": ("image_tokens.json", "image_encoder.json", "image_encoder.safetensors"),
+}
 DEFAULT_SAMPLERS = {
     "sparse_structure_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
     "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
@@ -22,7 +25,9 @@ DEFAULT_SAMPLERS = {
 def pack(
     runs: Sequence[Path], out: Path, *, store: str = "float32", settings: Path | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold a text encoder.
+    """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold encoders.
+
+    Flows from images keep their keys' `_image` beside flows from texts; alone they are the pipeline's flows.
 
     Args:
         runs: also those of the published trainer (published_runs.py), whose pickles are read for weights alone.
@@ -41,8 +46,7 @@ def pack(
     networks: dict[str, str] = {}
     arguments: dict[str, Any] = {}
     for run in runs:
-        if _copy_text_encoder(run, ckpts):
-            arguments["text_cond_model"] = "ckpts"
+        arguments |= dict.fromkeys(_copy_encoders(run, ckpts), "ckpts")
         networks |= _copy_networks(run, ckpts, store)
         if normalization := _normalization(run):
             arguments["slat_normalization"] = normalization
@@ -56,15 +60,14 @@ def pack(
     return {"out": str(out), "networks": sorted(networks), "megabytes": round(size / 1e6, 1)}
 
 
-def _copy_text_encoder(run: Path, ckpts: Path) -> bool:
-    """Copy the text encoder of a folder, if it holds one, and say so."""
+def _copy_encoders(run: Path, ckpts: Path) -> list[str]:
+    """Copy the encoders of prompts that a folder holds; what each is in pipeline.json."""
     folder = run / "ckpts" if (run / "ckpts").is_dir() else run
-    if not (folder / TEXT_FILES[0]).is_file():
-        return False
-    for name in TEXT_FILES:
+    found = [argument for argument, names in ENCODERS.items() if all((folder / name).is_file() for name in names)]
+    for name in (name for argument in found for name in ENCODERS[argument]):
         if (folder / name).resolve() != (ckpts / name).resolve():
             write_bytes(ckpts / name, (folder / name).read_bytes())
-    return True
+    return found
 
 
 def _copy_networks(run: Path, ckpts: Path, store: str) -> dict[str, str]:
@@ -75,7 +78,8 @@ def _copy_networks(run: Path, ckpts: Path, store: str) -> dict[str, str]:
             loaded = network_with(network.name, network.args, network.state())
             save_network(ckpts / network.key, network.name, network.args, loaded, store=store)
         return {network.key: f"ckpts/{network.key}" for network in found}
-    stems = [p.with_suffix("") for p in sorted((run / "ckpts").glob("*.json")) if p.name not in TEXT_FILES]
+    encoders = {name for names in ENCODERS.values() for name in names}
+    stems = [p.with_suffix("") for p in sorted((run / "ckpts").glob("*.json")) if p.name not in encoders]
     for stem in stems:
         save_network(ckpts / stem.name, *read_network_json(stem), load_network(stem), store=store)
     return {stem.name: f"ckpts/{stem.name}" for stem in stems}
@@ -96,5 +100,10 @@ def _write_pipeline(out: Path, networks: dict[str, str], arguments: dict[str, An
         key: {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5}, "params": params}
         for key, params in samplers.items()
     }
-    pipeline = {"name": "TrellisTextTo3DPipeline", "args": {"models": networks, **table, **arguments}}
+    plain = {key.removesuffix("_image"): path for key, path in networks.items()}
+    if len(plain) == len(networks):
+        networks = plain
+    from_images = "image_cond_model" in arguments and "text_cond_model" not in arguments
+    name = "TrellisImageTo3DPipeline" if from_images else "TrellisTextTo3DPipeline"
+    pipeline = {"name": name, "args": {"models": networks, **table, **arguments}}
     write_text(out / "pipeline.json", json.dumps(pipeline, indent=4) + "\n")

@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trellis_cli import console
 from trellis_cli.data.index import DataFolder, draw
-from trellis_cli.errors import FileError
+from trellis_cli.errors import FileError, RecipeError
 from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
 from trellis_cli.io.aside import write_text
-from trellis_cli.io.model_folders import ModelFolder
+from trellis_cli.io.model_folders import ModelFolder, load_network
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
-from trellis_cli.stages.caption_tokens import CaptionTokens
+from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures
 from trellis_cli.stages.flow_previews import Previews
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
@@ -28,12 +29,17 @@ STAGES = ("structure-flow", "slat-flow")
 
 @dataclass(frozen=True, slots=True)
 class FlowRecipe:
-    """`source_weights` sets how often each source of the manifest is drawn, in relation; others are drawn never."""
+    """`source_weights` sets how often each source of the manifest is drawn, in relation; others are drawn never.
+
+    `condition`: "text" (the manifest's captions) or "image" (the asset's views, from cameras of `view_pitch_deg`).
+    """
 
     stage: str
     network: NetworkRecipe
     optimizer: OptimizerRecipe
     seed: int = 0
+    condition: str = "text"
+    view_pitch_deg: tuple[float, float] = (-90.0, 90.0)
     t_mean: float = 1.0
     t_std: float = 1.0
     drop_condition: float = 0.1
@@ -43,23 +49,27 @@ class FlowRecipe:
 
 
 class FlowTask:
-    """Latents of the train split with one of their captions, drawn anew each step."""
+    """Latents of the train split with one of their captions or views, drawn anew each step."""
 
     def __init__(
         self,
         recipe: FlowRecipe,
         data: DataFolder,
-        text_encoder: Path,
+        encoder: Path,
         *,
         preview: ModelFolder | None = None,
+        start_from: Path | None = None,
         device: str = "cpu",
     ) -> None:
         self.recipe, self.data = recipe, data
         self.group = "structure" if recipe.stage == "structure-flow" else "slat"
         network = recipe.network.build()
+        if not isinstance(network, FlowNetwork):
+            raise RecipeError(f"{recipe.network.name} is no flow", hint="see `trellis recipe show mini/structure-flow`")
         self.module: nn.Module = network.compute_in(torso_dtype(recipe.optimizer.precision, device))
-        self.train_ids = self._fitting(data.ids(self.group, split="train"))
-        self.test_ids = self._fitting(data.ids(self.group, split="test"))
+        groups = (self.group, "views") if recipe.condition == "image" else (self.group,)
+        self.train_ids = self._fitting(data.ids(*groups, split="train"))
+        self.test_ids = self._fitting(data.ids(*groups, split="test"))
         if not self.train_ids:
             raise FileError(
                 f"{data.folder} has no asset of the train split with /{self.group}",
@@ -67,33 +77,40 @@ class FlowTask:
             )
         self.weights = self._weights()
         self.mean, self.std = self._normalisation()
-        texts = {c for i in (*self.train_ids, *self.test_ids) for c in data.captions(i)}
-        self.tokens = CaptionTokens(text_encoder, ["", *sorted(texts - {""})])
-        self.previews = preview and Previews(
-            preview, self.group, lambda i: self.latents([i]), lambda i: self.data.captions(i)[0], self.tokens
-        )
+        self.conditions = self._conditions(encoder)
+        if network.cond_channels != self.conditions.channels:
+            raise RecipeError(
+                f"the network takes conditions of {network.cond_channels} channels, the encoder gives "
+                f"{self.conditions.channels}",
+                hint=f"--set network.args.cond_channels={self.conditions.channels}, pooled_channels alike",
+            )
+        if start_from is not None:
+            borrow_weights(network, start_from, self.key)
+        self.previews = preview and Previews(preview, self.group, self.conditions)
+
+    @property
+    def key(self) -> str:
+        """The network's in a model folder."""
+        plain = "sparse_structure_flow_model" if self.group == "structure" else "slat_flow_model"
+        return plain + self.conditions.suffix
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
-        key = "sparse_structure_flow_model" if self.group == "structure" else "slat_flow_model"
-        return {key: (self.recipe.network, module)}
+        return {self.key: (self.recipe.network, module)}
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, Condition]:
         ids = draw(self.train_ids, size, generator, self.weights)
-        captions = []
-        for id_ in ids:
-            own = self.data.captions(id_)
-            captions.append(own[int(torch.randint(len(own), (1,), generator=generator))])
+        picks = [self.conditions.pick(id_, generator) for id_ in ids]
         drop = torch.rand(size, generator=generator) < self.recipe.drop_condition
-        texts = ["" if gone else text for gone, text in zip(drop.tolist(), captions, strict=True)]
-        return self.latents(ids, generator), self.tokens(texts)
+        picks = [None if gone else pick for gone, pick in zip(drop.tolist(), picks, strict=True)]
+        nums = [self.data.variants(self.group, id_) for id_ in ids]
+        variants = [int(torch.randint(num, (1,), generator=generator)) for num in nums]
+        mirrored = [self.data.mirrored(self.group, id_, v) for id_, v in zip(ids, variants, strict=True)]
+        return self.latents(ids, variants), self.conditions(picks, mirrored)
 
-    def latents(self, ids: list[str], generator: torch.Generator | None = None) -> Packed:
-        """Normalised latents, of a random variant each where a generator is given, packed."""
-        assets = []
-        for id_ in ids:
-            num = self.data.variants(self.group, id_)
-            variant = int(torch.randint(num, (1,), generator=generator)) if generator is not None else 0
-            assets.append(self.data.asset(self.group, id_, variant))
+    def latents(self, ids: list[str], variants: list[int] | None = None) -> Packed:
+        """Normalised latents, of the given variants or the first ones, packed."""
+        pairs = zip(ids, variants or [0] * len(ids), strict=True)
+        assets = [self.data.asset(self.group, id_, variant) for id_, variant in pairs]
         if self.group == "structure":
             return dense_to_packed(torch.stack([torch.from_numpy(a["latent"]) for a in assets]))
         packed = pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"])) for a in assets])
@@ -121,14 +138,23 @@ class FlowTask:
                 losses = []
                 for start in range(0, len(chosen), 32):
                     part = chosen[start : start + 32]
-                    batch = self.latents(part), self.tokens([self.data.captions(i)[0] for i in part])
+                    picks = [self.conditions.pick(i, None) for i in part]
+                    batch = self.latents(part), self.conditions(picks, [False] * len(part))
                     losses.append(float(self.loss(module, batch, generator)["loss"]) * len(part))
                 scores[f"loss_{name}"] = sum(losses) / len(chosen)
         if self.previews:
             ids = (self.test_ids or self.train_ids)[:: max(1, len(self.test_ids or self.train_ids) // 8)][:8]
             assert isinstance(module, FlowNetwork)
-            self.previews.draw(module, ids, self.mean, self.std, folder / f"{step:06d}.png")
+            rows = [(self.conditions.pick(i, None), self.latents([i])) for i in ids]
+            self.previews.draw(module, rows, self.mean, self.std, folder / f"{step:06d}.png")
         return scores
+
+    def _conditions(self, encoder: Path) -> FlowConditions:
+        if self.recipe.condition == "text":
+            return Captions(self.data, encoder, [*self.train_ids, *self.test_ids])
+        if self.recipe.condition == "image":
+            return ViewPictures(self.data, encoder, self.recipe.view_pitch_deg)
+        raise RecipeError(f"condition is {self.recipe.condition!r}", hint="one of: text, image")
 
     def _fitting(self, ids: list[str]) -> list[str]:
         if self.group == "structure":
@@ -170,8 +196,9 @@ def train_flow(
     data: Path,
     run: Path,
     *,
-    text_encoder: Path,
+    encoder: Path,
     preview: ModelFolder | None = None,
+    start_from: Path | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
     max_minutes: float | None = None,
@@ -179,7 +206,9 @@ def train_flow(
     """Train the flow that the recipe describes on a data folder; the same call again goes on.
 
     Args:
+        encoder: the folder with the text encoder, or with the image encoder and its tokens.
         preview: a model whose decoder shows samples at every evaluation, in RUN/samples.
+        start_from: a run or model folder of the same stage: a new run begins with its weights, where they fit.
     """
     import json
 
@@ -189,7 +218,8 @@ def train_flow(
     folder = DataFolder(data)
 
     def make(r: FlowRecipe) -> FlowTask:
-        task = FlowTask(r, folder, text_encoder, preview=preview, device=device)
+        new = None if (run / "checkpoint.safetensors").exists() else start_from
+        task = FlowTask(r, folder, encoder, preview=preview, start_from=new, device=device)
         if task.group == "slat":
             table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
             write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")
@@ -198,3 +228,24 @@ def train_flow(
     return run_training(
         FlowRecipe, make, recipe, run, overrides=tuple(overrides), device=device, max_minutes=max_minutes
     )
+
+
+def borrow_weights(network: FlowNetwork, source: Path, key: str) -> int:
+    """Take over what has the same name and shape from the flow of a run or model folder; returns how many tensors.
+
+    A flow of another condition lends all but what reads the condition: a flow from images begins with what the flow
+    from texts knows of objects.
+
+    Raises:
+        MissingError: no flow of this stage there.
+        FileError: nothing of it fits.
+    """
+    stems = [source / "ckpts" / name for name in (key, key.removesuffix("_image"))]
+    stem = next((s for s in stems if s.with_name(s.name + ".json").is_file()), stems[0])
+    theirs, own = load_network(stem).state_dict(), network.state_dict()
+    fitting = {k: t for k, t in theirs.items() if k in own and own[k].shape == t.shape}
+    if not fitting:
+        raise FileError(f"nothing of {stem} fits this network", hint="start from a flow of the same width")
+    network.load_state_dict(fitting, strict=False)
+    console.note(f"{len(fitting)} of {len(own)} tensors from {stem}")
+    return len(fitting)
