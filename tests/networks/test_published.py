@@ -42,6 +42,7 @@ TABLE_6 = [  # millions of trainable parameters, as the paper gives them
     ("SparseStructureDecoder", {"out_channels": 1, "channels": [512, 128, 32], **STRUCTURE_VAE}, 73.7),
     ("SLatEncoder", {"in_channels": 1024, **SLAT}, 85.8),
     ("SLatGaussianDecoder", {"representation_config": GAUSSIANS, **SLAT}, 85.4),
+    ("SLatRadianceFieldDecoder", {"representation_config": {"rank": 16, "dim": 8}, **SLAT}, 85.4),
     ("SLatMeshDecoder", {"representation_config": {"use_color": True}, **SLAT}, 90.9),
     ("SparseStructureFlowModel", structure_flow("B", 768), 157),
     ("SparseStructureFlowModel", structure_flow("L", 768), 543),

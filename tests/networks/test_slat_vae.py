@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.networks.heads import GaussianDecoder, MeshDecoder, radical_inverse
+from trellis_cli.networks.radiance_head import RadianceFieldDecoder
 from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_ops.isosurface import isosurface
 
@@ -38,6 +39,10 @@ def gaussian_decoder(**changes: object) -> GaussianDecoder:
     return built(GaussianDecoder, representation_config=GAUSSIANS, **(TRUNK | changes))
 
 
+def field_decoder(**changes: object) -> RadianceFieldDecoder:
+    return built(RadianceFieldDecoder, representation_config={"rank": 3, "dim": 4}, **(TRUNK | changes))
+
+
 def mesh_decoder(**changes: object) -> MeshDecoder:
     return built(MeshDecoder, representation_config={"use_color": True}, num_norm_groups=4, **(TRUNK | changes))
 
@@ -55,6 +60,7 @@ def built(network: type[nn.Module], **arguments: object) -> nn.Module:
 NETWORKS = [
     pytest.param(encoder, 5, lambda net, x: torch.cat(net(x), dim=1), id="encoder"),
     pytest.param(gaussian_decoder, 3, lambda net, x: net.raw(x), id="gaussians"),
+    pytest.param(field_decoder, 3, lambda net, x: net.raw(x), id="radiance field"),
     pytest.param(mesh_decoder, 3, lambda net, x: net.raw(x).feats, id="mesh"),
 ]
 
@@ -136,6 +142,29 @@ def test_a_new_gaussian_decoder_starts_from_its_biases(rng):
     torch.testing.assert_close(exponential(tokens(3, rng))[0].scales, first.scales)
 
 
+def test_radiance_fields_are_split_as_published(rng):
+    """Factors rank by rank and axis by axis as differences from 1, then densities, then colours."""
+    x, decoder = tokens(3, rng), field_decoder()
+    raw, fields = decoder.raw(x)[20:], decoder(x)
+    assert [len(f.coords) for f in fields] == [20, 7] and fields[1].resolution == 8
+    assert torch.equal(fields[1].coords, x.coords[20:])
+    assert torch.equal(fields[1].factors[:, 2, 1, 3], 1 + raw[:, 2 * 12 + 1 * 4 + 3])
+    assert torch.equal(fields[1].density[:, 2], raw[:, 36 + 2])
+    assert torch.equal(fields[1].colours[:, 1, 2], raw[:, 39 + 1 * 3 + 2])
+
+
+def test_a_new_field_decoder_starts_at_one_density_with_terms_that_differ(rng):
+    decoder = RadianceFieldDecoder(representation_config={"rank": 8, "dim": 4}, **TRUNK)
+    assert decoder(tokens(3, rng))[0].density.abs().max() == 0
+    decoder.start_at_density(4.0)
+    field = decoder(tokens(3, rng))[0]
+    torch.testing.assert_close(field.density.sum(1), torch.full((20,), 4.0))
+    assert field.colours.abs().max() == 0
+    assert torch.equal(field.factors[0], field.factors[-1])
+    differences = torch.pdist(field.factors[0].flatten(1))
+    assert differences.min() > 0.1
+
+
 def test_radical_inverse_by_hand():
     assert [radical_inverse(j, 2) for j in (0, 1, 2, 3, 6)] == [0.0, 0.5, 0.25, 0.75, 0.375]
     assert radical_inverse(5, 3) == pytest.approx(2 / 3 + 1 / 9)
@@ -189,6 +218,10 @@ def test_mesh_without_colour():
         (
             lambda: GaussianDecoder(representation_config=GAUSSIANS | {"scaling_activation": "relu"}, **TRUNK),
             "scaling_activation must be 'softplus' or 'exp', got 'relu'",
+        ),
+        (
+            lambda: RadianceFieldDecoder(representation_config={"rank": 4, "dim": 1}, **TRUNK),
+            "rank must be at least 1 and dim at least 2, got 4 and 1",
         ),
     ],
 )

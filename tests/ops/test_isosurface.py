@@ -1,12 +1,7 @@
-"""Parity of `isosurface`, the rules of its cases, a sphere, and the published extraction's stored meshes."""
+"""Parity of `isosurface`, the rules of its cases, a sphere. Stored meshes: tests/reference/test_isosurface.py."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from trellis_ops._dispatch import BackendUnavailable
@@ -215,29 +210,3 @@ def test_bad_coords_are_named(bad, message, rng):
 def test_forced_backend_says_why_not(rng):
     with pytest.raises(BackendUnavailable, match="cannot run on 'triton': sdf is on cpu"):
         isosurface(**scene(1, 1.0, 1, rng), resolution=1, backend="triton")
-
-
-def test_matches_the_published_extraction(request):
-    """Raw channels of the published decoder in, its stored meshes out: vertices, attributes and winding as sets."""
-    folder = request.config.getoption("--reference-dir") or Path(__file__).parents[1] / "reference" / "data"
-    stored = load_file(Path(folder) / "slat_decoder_mesh.out.safetensors")
-    coords, raw = stored["coords"], stored["raw_feats"]
-    resolution = 1 << int(coords[:, 1:].max()).bit_length()
-    for item in coords[:, 0].unique().tolist():
-        own = coords[:, 0] == item
-        sdf, deform, weights, attributes = raw[own].split([8, 24, 21, 48], dim=1)
-        mesh = isosurface(
-            coords[own, 1:], sdf, deform.unflatten(1, (8, 3)), weights, attributes.unflatten(1, (8, 6)),
-            resolution=resolution,
-        )  # fmt: skip
-        distance, place = cKDTree(stored[f"{item}.vertices"].numpy()).query(mesh.vertices.numpy())
-        assert sorted(place) == list(range(len(stored[f"{item}.vertices"])))
-        assert distance.max() < 1e-5
-        assert np.abs(stored[f"{item}.vertex_attrs"].numpy()[place] - mesh.attributes.numpy()).max() < 1e-5
-        assert turned(place[mesh.faces.numpy()]) == turned(stored[f"{item}.faces"].numpy())
-
-
-def turned(faces: np.ndarray) -> set[tuple[int, ...]]:
-    """Triangles as a set, each turned to start at its lowest vertex; the winding stays."""
-    start = faces.argmin(1)
-    return {tuple(np.roll(face, -s).tolist()) for face, s in zip(faces, start, strict=True)}

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from trellis_cli.networks.heads import GaussianDecoder, MeshDecoder
+from trellis_cli.networks.radiance_head import RadianceFieldDecoder
 from trellis_cli.networks.slat_vae import SlatEncoder
 
 BASE = {"resolution": 64, "model_channels": 768, "latent_channels": 8, "num_blocks": 12, "num_heads": 12}
@@ -21,6 +22,10 @@ GAUSSIANS = {
 NETWORKS = {
     ("slat_vae_enc_dec_gs_swin8_B_64l8_fp16.json", "encoder"): (SlatEncoder, {"in_channels": 1024}),
     ("slat_vae_enc_dec_gs_swin8_B_64l8_fp16.json", "decoder"): (GaussianDecoder, {"representation_config": GAUSSIANS}),
+    ("slat_vae_dec_rf_swin8_B_64l8_fp16.json", "decoder"): (
+        RadianceFieldDecoder,
+        {"representation_config": {"rank": 16, "dim": 8}},
+    ),
     ("slat_vae_dec_mesh_swin8_B_64l8_fp16.json", "decoder"): (
         MeshDecoder,
         {"representation_config": {"use_color": True}},

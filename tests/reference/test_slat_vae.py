@@ -1,9 +1,12 @@
-"""The published SLAT encoder, Gaussian decoder and mesh decoder, number for number."""
+"""The published SLAT encoder and its three decoders, number for number."""
+
+import math
 
 import pytest
 import torch
 
 from trellis_cli.networks.heads import GaussianDecoder, MeshDecoder
+from trellis_cli.networks.radiance_head import RadianceFieldDecoder
 from trellis_cli.networks.slat_vae import SlatEncoder
 
 MESH_FEATS = 2e-5  # largest absolute difference, as data/README.md gives it
@@ -37,6 +40,23 @@ def test_gaussian_decoder(load_case, assert_near):
         }.items():
             assert_near(got, case.outputs[f"{b}.{field}"], what=f"{b}.{field}")
     assert f"{len(x)}.xyz" not in case.outputs
+
+
+def test_radiance_field_decoder(load_case, assert_near):
+    case = load_case("slat_decoder_rf")
+    decoder, x = build(RadianceFieldDecoder, case), case.packed()
+    assert torch.equal(case.inputs["coords"], case.outputs["coords"])  # rows keep their order
+    assert_near(decoder.raw(x), case.outputs["raw_feats"], what="raw_feats")
+    for b, field in enumerate(decoder(x)):
+        for name, got in {
+            "position": (field.coords + 0.5) / field.resolution,
+            "trivec": field.factors,
+            "density": field.density,
+            "features_dc": field.colours[:, :, None],
+        }.items():
+            assert_near(got, case.outputs[f"{b}.{name}"], what=f"{b}.{name}")
+        assert case.outputs[f"{b}.depth"].unique().tolist() == [math.log2(field.resolution)]
+    assert f"{len(x)}.position" not in case.outputs
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

@@ -1,4 +1,4 @@
-"""`trellis decode`: latents in, meshes or Gaussians out."""
+"""`trellis decode`: latents in, meshes, Gaussians or radiance fields out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from trellis_cli.commands import options as o
 def decode(
     inputs: Annotated[list[Path], typer.Argument(help="Stage files with /slat.", show_default=False)],
     format: Annotated[
-        str | None, typer.Option(help="mesh or gaussians; -o's extension tells too.", show_default=False)
+        str | None, typer.Option(help="mesh, gaussians or radiance-field; -o's name tells too.", show_default=False)
     ] = None,
     out: o.MaybeOut = None,
     model: o.Model = "mini",
@@ -28,8 +28,8 @@ def decode(
 ) -> None:
     """Decode latents to files that other programs open.
 
-    mesh: .glb .obj .ply .stl; gaussians: .ply .splat; both: .h5. Without -o, x.slat.h5 gives x.glb or x.ply beside it,
-    of several assets a folder x with a file each.
+    mesh: .glb .obj .ply .stl; gaussians: .ply .splat; all three, radiance-field alone: .h5. Without -o, x.slat.h5 gives
+    x.glb or x.ply beside it, of several assets a folder x with a file each; a radiance-field goes to x.rf.h5, with all.
 
     Example:  trellis decode cabin.slat.h5 --format mesh -o cabin.glb
     """

@@ -23,7 +23,7 @@ def train_vae(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Train a structure VAE, a SLAT encoder with its Gaussian decoder, or a mesh decoder.
+    """Train a structure VAE, a SLAT encoder with its Gaussian decoder, a mesh or a radiance field decoder.
 
     The same command again goes on where the run stopped. Weights lie in OUT/ckpts.
 

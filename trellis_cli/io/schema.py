@@ -149,6 +149,28 @@ GAUSSIANS = Group(
     },
 )
 
+RADIANCE_FIELD = Group(
+    name="radiance_field",
+    version=1,
+    command="trellis decode --format radiance-field",
+    doc="Radiance fields: on each active voxel a volume of d^3 points, the sum of r products of three lines.",
+    attrs={"resolution": int},
+    fields={
+        "ids": IDS,
+        "lengths": _lengths("active voxels"),
+        "coords": _coords(),
+        "factors": Field(
+            "float32", ("n", "r", 3, "d"), "-", "each term's lines along x, y, z, at (i + 0.5)/d of the voxel's edge"
+        ),
+        "density": Field(
+            "float32", ("n", "r"), "1 / cube edge, before softplus", "each term's; softplus of their sum is the density"
+        ),
+        "colours": Field(
+            "float32", ("n", "r", 3), "-", "each term's; the colour is sigmoid(0.28209479 times their sum)"
+        ),
+    },
+)
+
 MESH = Group(
     name="mesh",
     version=1,
@@ -165,7 +187,7 @@ MESH = Group(
     },
 )
 
-GROUPS = {g.name: g for g in (VOXELS, VIEWS, FEATURES, STRUCTURE, SLAT, GAUSSIANS, MESH)}
+GROUPS = {g.name: g for g in (VOXELS, VIEWS, FEATURES, STRUCTURE, SLAT, GAUSSIANS, RADIANCE_FIELD, MESH)}
 
 ROOT_ATTRIBUTES = {
     "format": "always `trellis-slat`",

@@ -30,6 +30,7 @@ NETWORKS = {
     "SparseStructureFlowModel": Entry("flow", "FlowNetwork", {"io": "dense"}),
     "SLatEncoder": Entry("slat_vae", "SlatEncoder"),
     "SLatGaussianDecoder": Entry("heads", "GaussianDecoder"),
+    "SLatRadianceFieldDecoder": Entry("radiance_head", "RadianceFieldDecoder"),
     "SLatMeshDecoder": Entry("heads", "MeshDecoder"),
     "SLatFlowModel": Entry("flow", "FlowNetwork", {"io": "residual"}),
 }

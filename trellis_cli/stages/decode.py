@@ -1,6 +1,6 @@
-"""Latents to representations: Gaussians or a mesh, as files people open or as stage files."""
+"""Latents to representations: Gaussians, a mesh or a radiance field, as files people open or as stage files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -12,22 +12,31 @@ import torch
 from trellis_cli.errors import FileError, TrellisError, UsageError
 from trellis_cli.geometry.mesh_cleanup import clean_mesh
 from trellis_cli.geometry.packed import Packed
-from trellis_cli.io.digests import file_digest
 from trellis_cli.io.gaussian_files import gaussian_bytes
 from trellis_cli.io.mesh_files import mesh_bytes
 from trellis_cli.io.model_folders import ModelFolder
-from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids
+from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
 from trellis_cli.networks.heads import MeshDecoder
 from trellis_cli.networks.slat_vae import SlatTransformer
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
-from trellis_cli.session import Item, run_batch
+from trellis_cli.representations.radiance_field import RadianceField
 from trellis_cli.stages.decode_files import Decoded, Source, names_a_file, write_files
+from trellis_cli.stages.decode_stage_files import (
+    RF_SUFFIX,
+    field_asset,
+    field_attributes,
+    gaussian_asset,
+    is_rf,
+    mesh_asset,
+    write_stage_files,
+)
 from trellis_cli.stages.painting import colours_at
 from trellis_ops.isosurface import isosurface
 
-FORMATS = {"mesh": (".glb", ".obj", ".ply", ".stl"), "gaussians": (".ply", ".splat")}
-DEFAULT_SUFFIX = {"mesh": ".glb", "gaussians": ".ply"}
+FORMATS = {"mesh": (".glb", ".obj", ".ply", ".stl"), "gaussians": (".ply", ".splat"), "radiance-field": ()}
+DEFAULT_SUFFIX = {"mesh": ".glb", "gaussians": ".ply", "radiance-field": RF_SUFFIX}
+NETWORKS = {"mesh": "slat_decoder_mesh", "gaussians": "slat_decoder_gs", "radiance-field": "slat_decoder_rf"}
 MAX_FACES = 60_000
 
 
@@ -41,7 +50,7 @@ class Decoder:
         self.kind, self.device = kind, device
         self.network = cast(
             SlatTransformer,
-            model.load({"mesh": "slat_decoder_mesh", "gaussians": "slat_decoder_gs"}[kind], device=device, dtype=dtype),
+            model.load(NETWORKS[kind], device=device, dtype=dtype),
         )
         paints = kind == "mesh" and "slat_decoder_gs" in model.pipeline.get("models", {})
         self.painter = Decoder(model, "gaussians", device=device, dtype=dtype) if paints else None
@@ -69,6 +78,11 @@ class Decoder:
     @torch.no_grad()
     def gaussians(self, latents: Packed) -> Gaussians:
         """The Gaussians of one asset."""
+        return self.network(latents.to(self.device))[0]
+
+    @torch.no_grad()
+    def radiance_field(self, latents: Packed) -> RadianceField:
+        """The radiance field of one asset."""
         return self.network(latents.to(self.device))[0]
 
     @torch.no_grad()
@@ -114,8 +128,10 @@ def decode(
     """Decode every asset of every input file.
 
     Args:
-        kind: "mesh" or "gaussians"; taken from `out`'s extension when not given, "mesh" where that does not tell.
+        kind: "mesh", "gaussians" or "radiance-field"; taken from `out`'s name when not given, "mesh" where that does
+            not tell.
         out: a file for one asset, a folder, or a .h5 stage file; by default beside each input, `x.slat.h5` to `x.glb`.
+            Radiance fields go to stage files alone, by default one beside each input, `x.slat.h5` to `x.rf.h5`.
 
     Raises:
         UsageError: formats that contradict, one file name for several assets, or another file in the way.
@@ -144,8 +160,13 @@ def decode(
                 sources += [Source(path, group, index) for index in range(len(group))]
                 if one_file and not len(group):
                     bad.append((str(path), FileError(f"{path} holds no asset", hint="nothing to decode")))
-        if out is not None and names_a_file(out) and out.suffix.lower() == ".h5":
-            return _to_stage_file(sources, bad, model, kind, out, decoder, dtype, overwrite, retry_failed)
+        if kind == "radiance-field" or (out is not None and names_a_file(out) and out.suffix.lower() == ".h5"):
+            attrs = field_attributes(model.stem(NETWORKS[kind])) if kind == "radiance-field" else {}
+            return write_stage_files(
+                sources, lambda source: _stage_asset(decoder(), source), kind.replace("-", "_"), attrs,
+                _parameters(model, kind, dtype), model.provenance, inputs, out,
+                bad=bad, overwrite=overwrite, retry_failed=retry_failed,
+            )  # fmt: skip
         suffix = out.suffix.lower() if out is not None and names_a_file(out) else DEFAULT_SUFFIX[kind]
         parameters = {**_parameters(model, kind, dtype), "max_faces": MAX_FACES, "suffix": suffix}
 
@@ -161,60 +182,28 @@ def decode(
         )  # fmt: skip
 
 
+def _stage_asset(decoder: Decoder, source: Source) -> Asset:
+    latents = decoder.latents(source.group, source.index)
+    if decoder.kind == "mesh":
+        return mesh_asset(source.id, decoder.mesh(latents))
+    if decoder.kind == "gaussians":
+        return gaussian_asset(source.id, decoder.gaussians(latents))
+    return field_asset(source.id, decoder.radiance_field(latents))
+
+
 def resolve_kind(kind: str | None, out: Path | None) -> str:
     """What to decode to, from --format and the output's extension. Raises UsageError where they contradict."""
     suffix = out.suffix.lower() if out is not None and names_a_file(out) else ""
     if kind is not None and kind not in FORMATS:
         raise UsageError(f"--format {kind!r} is not known", hint=f"one of: {', '.join(FORMATS)}")
-    if kind is None:
-        kind = "gaussians" if suffix == ".splat" else "mesh"
+    if kind is None and suffix:
+        kind = {".splat": "gaussians"}.get(suffix) or ("radiance-field" if out and is_rf(out) else None)
+    kind = kind or "mesh"
     if suffix and suffix != ".h5" and suffix not in FORMATS[kind]:
-        raise UsageError(
-            f"-o {out}: {kind} cannot be written as {suffix}", hint=f"{kind} go to {', '.join(FORMATS[kind])} or .h5"
-        )
+        where = f"{', '.join(FORMATS[kind])} or .h5" if FORMATS[kind] else ".h5, and `trellis view` shows it"
+        raise UsageError(f"-o {out}: {kind} cannot be written as {suffix}", hint=f"{kind} goes to {where}")
     return kind
 
 
 def _parameters(model: ModelFolder, kind: str, dtype: torch.dtype) -> dict[str, Any]:
     return {"model": model.id, "format": kind, "dtype": str(dtype).removeprefix("torch.")}
-
-
-def _to_stage_file(
-    sources: Sequence[Source],
-    bad: Sequence[tuple[str, TrellisError]],
-    model: ModelFolder,
-    kind: str,
-    out: Path,
-    decoder: Callable[[], Decoder],
-    dtype: torch.dtype,
-    overwrite: bool,
-    retry_failed: bool,
-) -> Decoded:
-    """All assets into one /gaussians or /mesh file."""
-
-    def work(item: Item) -> dict[str, Asset]:
-        latents = decoder().latents(item.payload.group, item.payload.index)
-        if kind == "mesh":
-            mesh = decoder().mesh(latents)
-            assert mesh.colours is not None
-            return {"mesh": with_ids(
-                item.id, lengths=len(mesh.vertices), face_lengths=len(mesh.faces),
-                vertices=mesh.vertices.float().numpy(), faces=mesh.faces.int().numpy(),
-                colours=mesh.colours.float().numpy(),
-            )}  # fmt: skip
-        g = decoder().gaussians(latents)
-        return {"gaussians": with_ids(
-            item.id, lengths=len(g), means=g.means.cpu().numpy(), quats=g.quats.cpu().numpy(),
-            scales=g.scales.cpu().numpy(), opacities=g.opacities.cpu().numpy(), sh=g.sh.cpu().numpy(),
-        )}  # fmt: skip
-
-    paths = dict.fromkeys(source.path for source in sources)
-    provenance = Provenance(
-        "decode", _parameters(model, kind, dtype), inputs=[(file_digest(p), p.name) for p in paths],
-        model=model.provenance,
-    )  # fmt: skip
-    summary = run_batch(
-        [Item(source.id, source.name, source) for source in sources], work, out, provenance, {kind: {}},
-        overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
-    )  # fmt: skip
-    return Decoded((out,), summary.done, summary.kept)

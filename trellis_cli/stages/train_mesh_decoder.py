@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trellis_cli.data.batches import fitting, tokens
 from trellis_cli.data.index import DataFolder, draw
 from trellis_cli.data.views import Views, decode_views
 from trellis_cli.errors import FileError
-from trellis_cli.geometry.packed import Packed, pack
+from trellis_cli.geometry.packed import Packed
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.heads import CubeFields, MeshDecoder
@@ -52,7 +53,9 @@ class MeshDecoderTask:
         assert isinstance(decoder, MeshDecoder)
         self.fine_resolution = decoder.fine_resolution
         self.module: nn.Module = decoder.compute_in(torso_dtype(recipe.optimizer.precision, device))
-        self.train_ids, self.test_ids = (self._fitting(data.ids("slat", "views", split=s)) for s in ("train", "test"))
+        self.train_ids, self.test_ids = (
+            fitting(data, "slat", data.ids("slat", "views", split=s), recipe.max_voxels) for s in ("train", "test")
+        )
         if not self.train_ids:
             hint = "render with --depth --normal, and encode, the objects of its manifest"
             raise FileError(f"{data.folder} has no asset of the train split with /slat and /views", hint=hint)
@@ -73,11 +76,7 @@ class MeshDecoderTask:
                 raise FileError(f"asset {id_[:12]} has views without depth or normals", hint=hint)
             picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
             views.append((decode_views(asset), picks.tolist()))
-        return self.latents(ids), views
-
-    def latents(self, ids: list[str]) -> Packed:
-        assets = [self.data.asset("slat", i) for i in ids]
-        return pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"])) for a in assets])
+        return tokens(self.data, "slat", ids), views
 
     def loss(
         self, module: nn.Module, batch: tuple[Packed, list[tuple[Views, list[int]]]], generator: torch.Generator
@@ -160,11 +159,8 @@ class MeshDecoderTask:
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             losses = []
             for id_ in ids[:: max(1, len(ids) // 8)][:8]:
-                batch = self.latents([id_]), [(decode_views(self.data.asset("views", id_)), [0])]
+                batch = tokens(self.data, "slat", [id_]), [(decode_views(self.data.asset("views", id_)), [0])]
                 losses.append(float(self.loss(module, batch, torch.Generator())["loss"]))
             if losses:
                 scores[f"loss_{name}"] = sum(losses) / len(losses)
         return scores
-
-    def _fitting(self, ids: list[str]) -> list[str]:
-        return [i for i in ids if 0 < int(self.data.asset("slat", i)["lengths"]) <= self.recipe.max_voxels]

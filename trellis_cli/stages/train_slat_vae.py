@@ -6,16 +6,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from trellis_cli.data.batches import fitting, tokens
 from trellis_cli.data.index import DataFolder, draw
 from trellis_cli.data.views import Views, decode_views
 from trellis_cli.errors import FileError
-from trellis_cli.geometry.packed import Packed, pack
-from trellis_cli.metrics.image import psnr, ssim
+from trellis_cli.geometry.packed import Packed
+from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.stages.training_run import NetworkRecipe
+from trellis_cli.stages.view_scores import score_views
 from trellis_cli.training import losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
 from trellis_cli.training.optim import OptimizerRecipe
@@ -74,7 +76,8 @@ class SlatVaeTask:
             encoder.out_layer.bias[encoder.latent_channels :] = recipe.initial_logvar
         self.module: nn.Module = SlatVae(encoder, decoder)
         self.train_ids, self.test_ids = (
-            self._fitting(data.ids("features", "views", split=s)) for s in ("train", "test")
+            fitting(data, "features", data.ids("features", "views", split=s), recipe.max_voxels)
+            for s in ("train", "test")
         )
         if not self.train_ids:
             raise FileError(
@@ -98,11 +101,7 @@ class SlatVaeTask:
             asset = self.data.asset("views", id_)
             picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
             views.append(decode_views(asset, picks.tolist()))
-        return self.features(ids), views
-
-    def features(self, ids: list[str]) -> Packed:
-        assets = [self.data.asset("features", i) for i in ids]
-        return pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"]).float()) for a in assets])
+        return tokens(self.data, "features", ids), views
 
     def loss(
         self, module: nn.Module, batch: tuple[Packed, list[Views]], generator: torch.Generator
@@ -126,27 +125,13 @@ class SlatVaeTask:
         )
         return {"loss": terms["image"] + regular} | terms
 
-    @torch.no_grad()
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
         """PSNR and LPIPS at one fixed view of up to 24 assets of each split; a sheet of truth above result."""
-        from trellis_cli.io.pictures import save_grid
-
         device = next(module.parameters()).device
-        lpips, black = self.lpips.to(device), torch.zeros(3, device=device)
-        scores: dict[str, float] = {}
-        for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
-            rows: list[tuple[Tensor, Tensor]] = []
-            for id_ in ids[:: max(1, len(ids) // 24)][:24]:
-                view = decode_views(self.data.asset("views", id_), [3]).to(device)
-                gaussians = module(self.features([id_]).to(device))[0][0]
-                got = render(gaussians, view.cameras, size=self.size, background=black)[0].permute(0, 3, 1, 2)
-                rows.append((view.on(black), got.clamp(0, 1)))
-            if rows:
-                scores[f"psnr_{name}"] = sum(float(psnr(g, w)) for w, g in rows) / len(rows)
-                scores[f"lpips_{name}"] = sum(float(lpips(g, w).mean()) for w, g in rows) / len(rows)
-                pictures = [p[0].permute(1, 2, 0) for pair in zip(*rows[:12], strict=True) for p in pair]
-                save_grid(folder / f"{name}_{step:06d}.png", pictures, columns=len(rows[:12]))
-        return scores
 
-    def _fitting(self, ids: list[str]) -> list[str]:
-        return [i for i in ids if 0 < int(self.data.asset("features", i)["lengths"]) <= self.recipe.max_voxels]
+        def drawn(id_: str, view: Views) -> Tensor:
+            gaussians = module(tokens(self.data, "features", [id_]).to(device))[0][0]
+            return render(gaussians, view.cameras, size=self.size)[0].permute(0, 3, 1, 2)
+
+        splits = {"train": self.train_ids, "test": self.test_ids}
+        return score_views(drawn, self.data, splits, folder, step, lpips=self.lpips.to(device), device=device)

@@ -8,7 +8,7 @@ from trellis_cli import recipes
 from trellis_cli.data.index import DataFolder
 from trellis_cli.errors import RecipeError
 
-STAGES = ("structure-vae", "slat-vae", "mesh-decoder")
+STAGES = ("structure-vae", "slat-vae", "mesh-decoder", "rf-decoder")
 
 
 def train_vae(
@@ -40,6 +40,10 @@ def train_vae(
         from trellis_cli.stages.train_slat_vae import SlatVaeRecipe, SlatVaeTask
 
         return trained(SlatVaeRecipe, SlatVaeTask)
+    if stage == "rf-decoder":
+        from trellis_cli.stages.train_rf_decoder import RfDecoderRecipe, RfDecoderTask
+
+        return trained(RfDecoderRecipe, RfDecoderTask)
     from trellis_cli.stages.train_mesh_decoder import MeshDecoderRecipe, MeshDecoderTask
 
     return trained(MeshDecoderRecipe, MeshDecoderTask)

@@ -1,4 +1,4 @@
-"""Contact sheets: several views of each asset of a mesh, latent or Gaussian file, so that results can be looked at."""
+"""Contact sheets and turntables of what is in mesh, Gaussian and stage files, so that results can be looked at."""
 
 import json
 import math
@@ -18,12 +18,15 @@ from trellis_cli.io.gaussian_files import is_gaussian_file, read_gaussians
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.mesh_files import READABLE
 from trellis_cli.io.model_folders import open_model
-from trellis_cli.io.pictures import labelled, on_background, save_picture
+from trellis_cli.io.pictures import grid, labelled, on_background, save_picture, to_uint8
 from trellis_cli.io.stage_files import StageFile, open_stage
-from trellis_cli.renderers.gaussians import render
+from trellis_cli.io.videos import require_video_writer, save_video
+from trellis_cli.renderers import gaussians as gaussian_renderer
+from trellis_cli.renderers import radiance_field as field_renderer
 from trellis_cli.renderers.mesh import render_mesh, render_views
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
+from trellis_cli.representations.radiance_field import RadianceField
 from trellis_cli.representations.spherical_harmonics import from_colours
 from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.sample import prompts_of
@@ -31,7 +34,9 @@ from trellis_cli.stages.sources import into_cube
 
 VIEWABLE = (*READABLE, ".splat", ".h5")
 PITCH_DEG = 20.0
-MAX_ASSETS = 64  # of one sheet
+MAX_ASSETS = {".png": 64, ".mp4": 16}
+FPS = 30
+FIELD_SUPERSAMPLE = 2  # rays along a pixel's edge: half the published renderings' 4, a quarter of the time
 Row = tuple[str, list[np.ndarray]]  # an asset's name or id, and its pictures
 
 
@@ -41,12 +46,19 @@ def sheet_cameras(num_views: int) -> Cameras:
     return orbit(yaws, [math.radians(PITCH_DEG)] * num_views, radius=2.0, fov=math.radians(40))
 
 
+def turntable(num_frames: int) -> Cameras:
+    """Once round an asset from its front, up and down meanwhile: pitch 0.25 + 0.5 sin(yaw), as published videos go."""
+    turns = [2 * math.pi * i / num_frames for i in range(num_frames)]
+    return orbit([math.pi + t for t in turns], [0.25 + 0.5 * math.sin(t) for t in turns], radius=2.0)
+
+
 def view(
     inputs: Sequence[Path],
     out: Path,
     model: str,
     *,
     num_views: int = 4,
+    num_frames: int = 120,
     size: int = 256,
     kind: str = "gaussians",
     device: str = "cpu",
@@ -54,33 +66,51 @@ def view(
     captions: bool = True,
     overwrite: bool = False,
 ) -> int:
-    """Write a PNG with one row an asset; returns how many. Latents are decoded to `kind` first.
+    """Write a PNG with one row an asset, or an MP4 that goes round all of them; returns how many.
+
+    Latents are decoded to `kind` first.
 
     Args:
+        num_views, num_frames: pictures an asset in a PNG, and in an MP4.
         captions: write over each row what it shows: the prompt, the name of its file, or else the id.
 
     Raises:
-        UsageError: an output that is no .png or exists, or an input of no kind that can be looked at.
+        UsageError: an output that is no .png or .mp4 or exists, or an input of no kind that can be looked at.
+        MissingError: an .mp4 without the library that writes it.
         FileError: an input that is broken.
     """
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"-o {out}: a contact sheet is a .png", hint="for example -o sheet.png")
+    suffix = out.suffix.lower()
+    if suffix not in MAX_ASSETS:
+        raise UsageError(f"-o {out}: a view is a .png or an .mp4", hint="for example -o sheet.png")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists", hint="pass --overwrite to replace it")
-    cameras = sheet_cameras(num_views)
+    if suffix == ".mp4":
+        require_video_writer()
+    cameras = turntable(num_frames) if suffix == ".mp4" else sheet_cameras(num_views)
 
     @cache
     def decoder() -> Decoder:  # not before there are latents
         return Decoder(open_model(model), kind, device=device, dtype=dtype)
 
     every = (row for p in inputs for row in _rows(require_file(p), cameras, size, decoder))
-    rows = list(islice(every, MAX_ASSETS))
+    rows = list(islice(every, MAX_ASSETS[suffix]))
     if next(every, None) is not None:
-        console.note(f"{out}: the first {MAX_ASSETS} assets alone are shown")
+        console.note(f"{out}: the first {MAX_ASSETS[suffix]} assets alone are shown")
     if not rows:
         raise FileError("nothing to look at: the inputs hold no asset", hint="see `trellis inspect`")
-    save_picture(out, labelled([(text if captions else "", pictures) for text, pictures in rows]))
+    rows = [(text if captions else "", pictures) for text, pictures in rows]
+    if suffix == ".mp4":
+        save_video(out, (_frame(rows, i) for i in range(num_frames)), fps=FPS)
+    else:
+        save_picture(out, labelled(rows))
     return len(rows)
+
+
+def _frame(rows: Sequence[Row], index: int) -> np.ndarray:
+    """Picture `index` of each asset, side by side in a grid that is about as wide as high."""
+    blank = " " if any(text for text, _ in rows) else ""  # all cells are of one height
+    cells = [labelled([(text or blank, [pictures[index]])]) for text, pictures in rows]
+    return grid(cells, columns=math.ceil(math.sqrt(len(cells))))
 
 
 def _rows(path: Path, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Row]:
@@ -118,8 +148,10 @@ def _stage_rows(file: StageFile, cameras: Cameras, size: int, decoder: Callable[
             latents = decoder().latents(group, i)
             if decoder().kind == "mesh":
                 yield group.ids[i], mesh_row(decoder().mesh(latents), cameras, size)
-            else:
+            elif decoder().kind == "gaussians":
                 yield group.ids[i], gaussian_row(decoder().gaussians(latents), cameras, size)
+            else:
+                yield group.ids[i], field_row(decoder().radiance_field(latents), cameras, size)
     elif "gaussians" in file.groups:
         group = file.group("gaussians")
         for i in range(len(group)):
@@ -129,6 +161,12 @@ def _stage_rows(file: StageFile, cameras: Cameras, size: int, decoder: Callable[
                 if k in ("means", "quats", "scales", "opacities", "sh")
             }
             yield group.ids[i], gaussian_row(Gaussians(**a), cameras, size)
+    elif "radiance_field" in file.groups:
+        group = file.group("radiance_field")
+        for i in range(len(group)):
+            a = {k: torch.from_numpy(group.asset(i)[k]) for k in ("coords", "factors", "density", "colours")}
+            field = RadianceField(**a, resolution=int(group.attrs["resolution"]))
+            yield group.ids[i], field_row(field, cameras, size)
     elif "mesh" in file.groups:
         group = file.group("mesh")
         for i in range(len(group)):
@@ -182,8 +220,16 @@ def voxel_row(coords: torch.Tensor, resolution: int, cameras: Cameras, size: int
 @torch.no_grad()
 def gaussian_row(gaussians: Gaussians, cameras: Cameras, size: int) -> list[np.ndarray]:
     """Pictures of Gaussians on white."""
-    images, _ = render(gaussians, cameras, size=size, background=torch.ones(3))
-    return [(p.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy() for p in images]
+    images, _ = gaussian_renderer.render(gaussians, cameras, size=size, background=torch.ones(3))
+    return [to_uint8(p) for p in images]
+
+
+@torch.no_grad()
+def field_row(field: RadianceField, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of a radiance field on white."""
+    white, rays = torch.ones(3), FIELD_SUPERSAMPLE
+    views = (field_renderer.render(field, c, size=size, background=white, supersample=rays)[0] for c in cameras)
+    return [to_uint8(images[0]) for images in views]
 
 
 def mesh_row(mesh: Mesh, cameras: Cameras, size: int) -> list[np.ndarray]:

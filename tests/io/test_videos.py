@@ -1,0 +1,63 @@
+"""Videos: every frame there, in order and colour; equal bytes for equal frames; what is said where PyAV is missing."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trellis_cli.errors import MissingError
+from trellis_cli.io.videos import save_video
+
+
+def frames(height: int, width: int) -> list[np.ndarray]:
+    """Ten greys from dark to light, each with a red left half."""
+    shades = [np.full((height, width, 3), 20 * i, np.uint8) for i in range(10)]
+    for picture in shades:
+        picture[:, : width // 2] = (200, 0, 0)
+    return shades
+
+
+def test_frames_come_back(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    save_video(tmp_path / "x.mp4", iter(frames(48, 64)), fps=30)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        stream = container.streams.video[0]
+        assert float(stream.average_rate) == 30
+        got = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(got) == 10
+    for want, picture in zip(frames(48, 64), got, strict=True):
+        assert np.abs(picture[8:-8, 40:-8].astype(int) - want[8:-8, 40:-8]).max() < 6
+        assert np.abs(picture[8:-8, 8:24].astype(int) - want[8:-8, 8:24]).max() < 12
+    assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_equal_frames_make_equal_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    for name in ("a", "b"):
+        save_video(tmp_path / f"{name}.mp4", frames(32, 32), fps=30)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_odd_sizes_get_a_white_line(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    save_video(tmp_path / "x.mp4", [np.zeros((31, 33, 3), np.uint8)], fps=30)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert picture.shape == (32, 34, 3)
+    assert picture[-1].mean() > picture[:-2].mean() + 50
+
+
+def test_no_frame_leaves_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    with pytest.raises(ValueError, match="at least one frame"):
+        save_video(tmp_path / "x.mp4", [], fps=30)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_pyav_the_command_that_gets_it_is_named(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingError) as caught:
+        save_video(tmp_path / "x.mp4", frames(16, 16), fps=30)
+    assert caught.value.hint == "pip install 'trellis-slat[video]'"
+    assert not list(tmp_path.iterdir())

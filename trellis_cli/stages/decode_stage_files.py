@@ -1,0 +1,134 @@
+"""Decoded assets as stage files: what of a representation goes into them, and where each goes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.io.digests import file_digest
+from trellis_cli.io.model_folders import read_network_json
+from trellis_cli.io.stage_files import Asset, Provenance, with_ids
+from trellis_cli.representations.gaussians import Gaussians
+from trellis_cli.representations.mesh import Mesh
+from trellis_cli.representations.radiance_field import RadianceField
+from trellis_cli.session import Item, Ledger, ledger_row, run_batch
+from trellis_cli.stages.decode_files import Decoded, Source, names_a_file
+
+RF_SUFFIX = ".rf.h5"
+
+
+def is_rf(path: Path) -> bool:
+    """Whether a file's name says that it holds radiance fields."""
+    return path.name.lower().endswith(RF_SUFFIX)
+
+
+def mesh_asset(id_: str, mesh: Mesh) -> Asset:
+    assert mesh.colours is not None
+    return with_ids(
+        id_, lengths=len(mesh.vertices), face_lengths=len(mesh.faces), vertices=mesh.vertices.float().numpy(),
+        faces=mesh.faces.int().numpy(), colours=mesh.colours.float().numpy(),
+    )  # fmt: skip
+
+
+def gaussian_asset(id_: str, g: Gaussians) -> Asset:
+    return with_ids(
+        id_, lengths=len(g), means=g.means.cpu().numpy(), quats=g.quats.cpu().numpy(),
+        scales=g.scales.cpu().numpy(), opacities=g.opacities.cpu().numpy(), sh=g.sh.cpu().numpy(),
+    )  # fmt: skip
+
+
+def field_asset(id_: str, f: RadianceField) -> Asset:
+    return with_ids(
+        id_, lengths=len(f), coords=f.coords.short().cpu().numpy(), factors=f.factors.cpu().numpy(),
+        density=f.density.cpu().numpy(), colours=f.colours.cpu().numpy(),
+    )  # fmt: skip
+
+
+def field_attributes(stem: Path) -> dict[str, Any]:
+    """The attributes of /radiance_field, from the decoder's .json. Raises MissingError, FileError."""
+    return {"resolution": int(read_network_json(stem)[1]["resolution"])}
+
+
+def write_stage_files(
+    sources: Sequence[Source],
+    asset: Callable[[Source], Asset],
+    group: str,
+    attrs: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    model: Mapping[str, str],
+    inputs: Sequence[Path],
+    out: Path | None,
+    *,
+    bad: Sequence[tuple[str, TrellisError]] = (),
+    overwrite: bool = False,
+    retry_failed: bool = False,
+) -> Decoded:
+    """All assets into one file where `out` names one; else those of each input into `x.rf.h5`, beside it or in `out`.
+
+    Args:
+        asset: decodes one.
+        attrs: the group's attributes.
+        bad: inputs that could not be opened.
+
+    Raises:
+        UsageError: two inputs of one output, or another file in the way.
+        TrellisError: the error of the only asset there was.
+        SomeFailed: some of several failed; the others are written.
+    """
+
+    def write(target: Path, own: Sequence[Source], paths: Sequence[Path], failed: Sequence[tuple[str, TrellisError]]):
+        provenance = Provenance(
+            "decode", parameters, inputs=[(file_digest(p), p.name) for p in paths], model=model
+        )  # fmt: skip
+        return run_batch(
+            [Item(source.id, source.name, source) for source in own], lambda item: {group: asset(item.payload)},
+            target, provenance, {group: attrs},
+            overwrite=overwrite, retry_failed=retry_failed, bad_inputs=failed,
+        )  # fmt: skip
+
+    if out is not None and names_a_file(out):
+        summary = write(out, sources, list(dict.fromkeys(s.path for s in sources)), bad)
+        return Decoded((out,), summary.done, summary.kept)
+    if len(inputs) == 1 and bad:
+        raise bad[0][1]
+    targets = _targets([p for p in dict.fromkeys(inputs) if str(p) not in dict(bad)], out)
+    place = inputs[0].parent / "decode" if out is None else out
+    ledger = Ledger(place.with_name(place.name + ".ledger.jsonl"), "decode")
+    given = {str(path) for path in inputs}
+    rows = {id_: row for id_, row in ledger.read().items() if id_ not in given}
+    failures = {name: ledger_row(name, name, error) for name, error in bad}
+    written, done, kept = [], 0, 0
+    for target, path in targets.items():
+        try:
+            summary = write(target, [s for s in sources if s.path == path], [path], ())
+        except TrellisError as error:
+            if len(inputs) == 1 or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this input
+                raise
+            failures[str(path)] = ledger_row(str(path), path.name, error)
+            if isinstance(error, SomeFailed) and target.exists():  # the assets that could be decoded are there
+                written.append(target)
+        else:
+            written.append(target)
+            done, kept = done + summary.done, kept + summary.kept
+    ledger.write(rows | failures)
+    if failures:
+        raise SomeFailed(
+            f"{len(failures)} of {len(targets) + len(bad)} inputs failed, the first: "
+            f"{next(iter(failures.values()))['reason']}",
+            hint=ledger.hint,
+        )
+    return Decoded(tuple(written), done, kept)
+
+
+def _targets(inputs: Sequence[Path], out: Path | None) -> dict[Path, Path]:
+    """The input of each output. Raises UsageError for two inputs of one."""
+    targets: dict[Path, Path] = {}
+    for path in inputs:
+        stem = path.name.removesuffix(".h5").removesuffix(".slat")
+        target = (path.parent if out is None else out) / f"{stem}{RF_SUFFIX}"
+        if targets.setdefault(target, path) != path:
+            raise UsageError(
+                f"{path} and {targets[target]} would both be written to {target}",
+                hint="decode them one by one, each with its own -o",
+            )
+    return targets
