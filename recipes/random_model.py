@@ -20,7 +20,7 @@ from torch import Tensor
 from trellis_cli.networks.embeddings import grid_coords, position_embedding
 from trellis_cli.networks.heads import gaussian_perturbation
 from trellis_cli.networks.precision import TorsoNetwork
-from trellis_cli.networks.published import ELASTIC, NETWORKS, build_network
+from trellis_cli.networks.published import build_network
 
 SIZES = {"base": (12, 768, 12), "large": (24, 1024, 16), "xlarge": (28, 1280, 16)}  # blocks, width, heads
 LETTER = {"base": "B", "large": "L", "xlarge": "XL"}
@@ -158,8 +158,6 @@ def write(out: Path, config: str, seed: int) -> None:
     ckpts.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
     for file, (_, name, args) in networks(config).items():
-        if name.removeprefix(ELASTIC) not in NETWORKS:
-            continue
         with torch.device("meta"):
             network = build_network(name, args)
         save_file(draw(network, generator), ckpts / f"{file}.safetensors")

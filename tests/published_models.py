@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from trellis_cli.networks.published import ELASTIC, NETWORKS, build_network
+from trellis_cli.networks.published import build_network
 
 IMAGE, TEXT = "microsoft/TRELLIS-image-large", "microsoft/TRELLIS-text-base"
 OLD_IMAGE = "JeffreyXiang/TRELLIS-image-large"  # as published pipelines name it
@@ -89,8 +89,6 @@ def text_model(folder: Path, *, width: int, conditioner: str, decoders_of: str =
 
 def write_network(folder: Path, file: str, name: str, args: dict[str, Any]) -> None:
     """Random weights, as the released files store them; no layer is zero."""
-    if name.removeprefix(ELASTIC) not in NETWORKS:
-        return
     ckpts = folder / "ckpts"
     ckpts.mkdir(parents=True, exist_ok=True)
     network = build_network(name, args)

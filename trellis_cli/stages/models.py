@@ -1,5 +1,6 @@
 """Models: which there are, what one holds, whether its files are what its networks want, and fetching one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,13 +202,13 @@ def _patterns(values: list[str]) -> list[str]:
     return [value + suffix for value in values for suffix in (".json", ".safetensors")]
 
 
-def encoder_files() -> dict[str, tuple[str, ...]]:
+def encoder_files() -> Mapping[str, Sequence[str]]:
     """The hub's ids of the encoders that released models name, and the files of them that are needed."""
     from trellis_cli.networks.clip_text import FILES
     from trellis_cli.networks.dino_tokens import HUB_IDS
 
     dino = ("config.json", "model.safetensors", "preprocessor_config.json")
-    return {"openai/clip-vit-large-patch14": FILES} | dict.fromkeys(HUB_IDS.values(), dino)
+    return {"openai/clip-vit-large-patch14": FILES, **dict.fromkeys(HUB_IDS.values(), dino)}
 
 
 def _encoders_of(model: ModelFolder) -> list[str]:
