@@ -32,6 +32,7 @@ from trellis_cli.stages.decode_stage_files import (
     write_stage_files,
 )
 from trellis_cli.stages.painting import colours_at
+from trellis_cli.stages.plan import Plan, decoding_plan
 from trellis_cli.stages.resident import Networks, decide_keep
 from trellis_ops.isosurface import isosurface
 
@@ -205,6 +206,25 @@ def decode(
             sources, content, parameters | {"weights": model.digest}, inputs, out, suffix,
             bad=bad, overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
+
+
+def decode_plan(
+    inputs: Sequence[Path],
+    model: ModelFolder,
+    *,
+    kind: str | None = None,
+    out: Path | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    keep_loaded: bool | None = None,
+) -> Plan:
+    """What `decode` would do with the same arguments. Raises UsageError, FileError."""
+    keys = decoder_keys(model, resolve_kind(kind, out))
+    voxels: list[int] = []
+    for path in inputs:
+        with open_stage(path) as file:
+            voxels += file.group("slat").lengths.tolist()
+    return decoding_plan(model, keys, device=device, dtype=dtype, voxels=voxels, keep_loaded=keep_loaded)
 
 
 def _stage_asset(decoder: Decoder, source: Source) -> Asset:

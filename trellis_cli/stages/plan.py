@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from trellis_cli.flow.schedule import time_steps
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
-from trellis_cli.stages.resident import Size, free_bytes, size_of
+from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_DECODER, STRUCTURE_FLOW, SamplerSettings
+from trellis_cli.stages.resident import Size, decide_keep, free_bytes, size_of
 
 GB = 1e9
 PROGRAM = 500_000_000  # of the interpreter, torch and what it sets aside
@@ -60,6 +62,57 @@ class Plan:
         held = "all networks stay in memory" if self.keep else "one network in memory at a time"
         lines.append(f"  {held}: about {self.peak / GB:.1f} GB at most; {self.free / GB:.1f} GB are free")
         return "\n".join(lines)
+
+
+def sampling_plan(
+    model: ModelFolder,
+    flows: Sequence[str],
+    settings: tuple[SamplerSettings, SamplerSettings],
+    *,
+    device: str,
+    dtype: torch.dtype,
+    assets: int,
+    keep_loaded: bool | None = None,
+    voxels: int | None = None,
+) -> Plan:
+    """The plan of `sample`.
+
+    Args:
+        flows: how the keys of the flows end, of each kind of prompts ("" or "_image").
+        voxels: how many are given, in the place of the first flow's.
+    """
+    stages = [(STRUCTURE_FLOW, settings[0])] if voxels is None else []
+    stages.append((SLAT_FLOW, settings[1]))
+    samplers = {key + end: (s.steps, _passes(s)) for end in flows for key, s in stages}
+    keys = [key for end in flows for key in ([STRUCTURE_FLOW + end, STRUCTURE_DECODER] if voxels is None else [])
+            + [SLAT_FLOW + end]]  # fmt: skip
+    keys = list(dict.fromkeys(keys))
+    keep = decide_keep(keep_loaded, model, keys, assets, device, dtype)
+    return plan(
+        model, keys, device=device, dtype=dtype, assets=assets, keep=keep, voxels=voxels, samplers=samplers
+    )  # fmt: skip
+
+
+def decoding_plan(
+    model: ModelFolder,
+    keys: Sequence[str],
+    *,
+    device: str,
+    dtype: torch.dtype,
+    voxels: Sequence[int],
+    keep_loaded: bool | None = None,
+) -> Plan:
+    """The plan of `decode`, of assets of so many voxels."""
+    keep = decide_keep(keep_loaded, model, keys, len(voxels), device, dtype)
+    largest = max(voxels, default=0)
+    return plan(model, keys, device=device, dtype=dtype, assets=len(voxels), keep=keep, voxels=largest)
+
+
+def _passes(settings: SamplerSettings) -> int:
+    """How often a sampler runs its network: twice where guidance acts."""
+    low, high = settings.interval
+    times = time_steps(settings.steps, rescale=settings.rescale_t)[:-1]
+    return settings.steps + (sum(low <= t <= high for t in times) if settings.guidance else 0)
 
 
 def plan(
