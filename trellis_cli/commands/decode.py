@@ -47,7 +47,7 @@ def decode(
             plan = decode_plan(
                 paths, folder, kind=format, out=out, device=chosen, dtype=computed, keep_loaded=keep_loaded
             )
-            return console.result(plan.text, plan, as_json=json)
+            return console.result(plan.text, plan.table, as_json=json)
         done = stage(
             paths, folder, kind=format, out=out, device=chosen, dtype=computed, keep_loaded=keep_loaded,
             overwrite=overwrite, retry_failed=retry_failed,

@@ -5,13 +5,14 @@ good to about a third.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 from trellis_cli.flow.schedule import time_steps
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
-from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_DECODER, STRUCTURE_FLOW, SamplerSettings
+from trellis_cli.stages.pipeline import STRUCTURE_DECODER, STRUCTURE_FLOW, SamplerSettings, network_keys
 from trellis_cli.stages.resident import Size, decide_keep, free_bytes, size_of
 
 GB = 1e9
@@ -51,6 +52,11 @@ class Plan:
         )
 
     @property
+    def table(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "peak": self.peak}
+
+    @property
     def text(self) -> str:
         lines = [f"{self.model} on {self.device} in {self.dtype}: {self.assets} assets of about {self.voxels} voxels"]
         for stage in self.stages:
@@ -81,12 +87,9 @@ def sampling_plan(
         flows: how the keys of the flows end, of each kind of prompts ("" or "_image").
         voxels: how many are given, in the place of the first flow's.
     """
-    stages = [(STRUCTURE_FLOW, settings[0])] if voxels is None else []
-    stages.append((SLAT_FLOW, settings[1]))
-    samplers = {key + end: (s.steps, _passes(s)) for end in flows for key, s in stages}
-    keys = [key for end in flows for key in ([STRUCTURE_FLOW + end, STRUCTURE_DECODER] if voxels is None else [])
-            + [SLAT_FLOW + end]]  # fmt: skip
-    keys = list(dict.fromkeys(keys))
+    keys = network_keys(flows, with_structure=voxels is None)
+    first, second = ((s.steps, _passes(s)) for s in settings)
+    samplers = {k: first if k.startswith(STRUCTURE_FLOW) else second for k in keys if k != STRUCTURE_DECODER}
     keep = decide_keep(keep_loaded, model, keys, assets, device, dtype)
     return plan(
         model, keys, device=device, dtype=dtype, assets=assets, keep=keep, voxels=voxels, samplers=samplers
