@@ -21,7 +21,7 @@ from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.model_folders import SHIPPED
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
-from trellis_cli.stages.sample import prompts_of
+from trellis_cli.stages.prompts import prompts_of
 
 NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
 GAUSSIANS = (
