@@ -71,7 +71,7 @@ def test_outlines(tmp_path: Path, shape, back, compressed: bool) -> None:
     found = got[..., 3] / 255
     inside, outside = alpha > 0.99, alpha < 0.01
     assert ((found > 0.5) & inside).sum() >= 0.995 * inside.sum()
-    assert ((found > 0.5) & outside).sum() <= 0.005 * inside.sum()
+    assert ((found > 0.5) & outside).sum() <= 0.01 * inside.sum()  # JPEG blurs what is six pixels wide
     assert abs(found - alpha).mean() < 0.01
     edge = (found > 0.2) & (alpha < 0.8) & (alpha > 0.2)  # no halo of the background's colour
     assert got[edge][:, 0].mean() < 175

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from trellis_cli.stages.image_prompts import prepared
 RELEASED = {"text": "microsoft/TRELLIS-text-large", "image": "microsoft/TRELLIS-image-large"}
 
 
+@runtime_checkable
 class Conditioner(Protocol):
     """What a kind of prompts (text, image) is encoded by."""
 
@@ -31,12 +32,14 @@ class Conditioner(Protocol):
         ...
 
 
+@runtime_checkable
 class TextEncoding(Protocol):
     """CLIP's text tower, or the encoder of a model's own."""
 
     def encode(self, texts: list[str]) -> Condition: ...
 
 
+@runtime_checkable
 class ImageEncoding(Protocol):
     """DINOv2's tokens, or those of a model's own encoder."""
 
