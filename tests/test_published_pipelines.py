@@ -203,12 +203,12 @@ def test_given_voxels(voxels: Path, tmp_path: Path) -> None:
         (2, 8, 3, "voxels of a 8^3 grid, the model works at 16^3"),
     ],
 )
-def test_voxels_that_do_not_fit(texts, resolution, code, message, voxels: Path, tmp_path: Path) -> None:
+def test_voxels_that_do_not_fit(texts, resolution, code, message, tmp_path: Path) -> None:
     path = tmp_path / "given.h5"
-    with open_stage(voxels) as file:
-        assets = [file.group("voxels").asset(k) | {"coords": np.array([[k, 1, 2]], "int16")} for k in range(2)]
-        for k, asset in enumerate(assets):
-            asset |= {"ids": file.group("voxels").ids[k], "lengths": np.array(1)}
+    assets = [
+        with_ids(str(k) * 64, lengths=1, coords=np.array([[k, 1, 2]], "int16"), source_to_cube=np.eye(4))
+        for k in range(2)
+    ]
     write_stage(path, {"voxels": (assets, {"resolution": resolution})}, Provenance("test", {}))
     words = [word for k in range(texts) for word in ("--text", f"chair {k}")]
     err = trellis("sample", "--model", TEXT, *words, "--structure", path, *FIXED, "-o", tmp_path / "x.h5", code=code)[1]
@@ -224,10 +224,12 @@ def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pyt
     keys = [stage["network"]["key"] for stage in table["stages"]]
     assert keys == ["sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
     assert [stage["steps"] for stage in table["stages"]] == [4, None, 2]
-    assert table["stages"][0]["passes"] == 7  # times 1, 0.9, 0.75, 0.5 of the interval from 0.5 on: all but the last...
+    assert (
+        table["stages"][0]["passes"] == 8
+    )  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval from 0.5 to 1
     half = json.loads(trellis(*texts, "--dtype", "bfloat16")[0])
     assert half["stages"][0]["network"]["bytes"] < table["stages"][0]["network"]["bytes"]
-    given = json.loads(trellis(*texts, "--structure", voxels)[0])
+    given = json.loads(trellis(*texts, "--text", "red", "--structure", voxels)[0])
     assert [stage["network"]["key"] for stage in given["stages"]] == ["slat_flow_model"]
     with open_stage(voxels) as file:
         assert given["voxels"] == int(file.group("voxels").lengths.max())

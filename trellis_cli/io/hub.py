@@ -80,14 +80,8 @@ def download(repo: str, patterns: Sequence[str]) -> Path:
     Raises:
         MissingError: the hub cannot be reached, is forbidden (`HF_HUB_OFFLINE`), or has no such repository.
     """
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     offline = is_offline()
     try:
@@ -98,7 +92,7 @@ def download(repo: str, patterns: Sequence[str]) -> Path:
         raise MissingError(
             f"the hub has no public model {repo!r}", hint="see `trellis models list`; a gated one wants `hf auth login`"
         ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except Exception as error:  # huggingface_hub and the library it speaks HTTP with each raise their own
         if offline:
             raise MissingError(
                 f"{repo} is not in the cache {cache_folder()}, and HF_HUB_OFFLINE forbids fetching it",

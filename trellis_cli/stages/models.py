@@ -49,7 +49,7 @@ class Entry:
 def listing() -> list[Entry]:
     """The shipped models, the released ones, and what else of the kind the hub's cache holds."""
     entries = [
-        Entry(name, "shipped", _megabytes(open_model(name)), SHIPPED_LICENCE, "from texts, trained on two cores")
+        Entry(name, "shipped", _megabytes(open_model(name)), SHIPPED_LICENCE, _says(open_model(name)))
         for name in shipped()
     ]
     for name, released in RELEASED.items():
@@ -57,8 +57,15 @@ def listing() -> list[Entry]:
     known = {*RELEASED, *(f"JeffreyXiang/{name.partition('/')[2]}" for name in RELEASED)}
     for name in hub.cached_repositories():
         if name not in known and _is_ours(name):
-            entries.append(Entry(name, _state(name), _megabytes(open_model(name)), "see its model card"))
+            entries.append(
+                Entry(name, _state(name), _megabytes(open_model(name)), "see its model card", _says(open_model(name)))
+            )
     return entries
+
+
+def _says(model: ModelFolder) -> str:
+    kinds = {"text_cond_model": "texts", "image_cond_model": "images"}
+    return "from " + " or ".join(word for key, word in kinds.items() if key in model.pipeline)
 
 
 def _is_ours(name: str) -> bool:
