@@ -112,7 +112,11 @@ def test_rembg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingError, match="u2net.onnx is not there") as caught:
         cut_out_by_rembg(Image.new("RGB", (4, 4)))
     assert "new_session('u2net')" in caught.value.hint and not has_rembg()
-    (tmp_path / "u2net.onnx").write_bytes(b"weights")
+    newer, older = tmp_path / "models" / "u2net" / "u2net.onnx", tmp_path / "u2net.onnx"
+    newer.parent.mkdir(parents=True)
+    newer.write_bytes(b"weights")
+    assert has_rembg()
+    newer.replace(older)
     stand_in = ModuleType("rembg")
     stand_in.new_session = lambda name: f"session of {name}"  # type: ignore[attr-defined]
 
