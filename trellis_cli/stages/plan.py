@@ -167,5 +167,5 @@ def _running_bytes(model: ModelFolder, key: str, voxels: int, dtype: torch.dtype
         return int(tokens * width * 24 * dtype.itemsize + voxels * width * 8 * dtype.itemsize)
     trunk = voxels * width * 16 * dtype.itemsize
     if key == "slat_decoder_mesh":
-        return trunk + 64 * voxels * (width // 8 * 6 * dtype.itemsize + 101 * 3 * 4)
+        return trunk + 64 * voxels * (width // 8 * dtype.itemsize * 5 // 4 + 1120)
     return trunk + voxels * 32 * 14 * 4 * 4
