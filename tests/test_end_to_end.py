@@ -51,6 +51,10 @@ RECIPES = {
         f"decoder.args={{{TRUNK}, num_norm_groups = 4, representation_config = {{use_color = true}}}}",
         "optimizer.steps=3", "optimizer.batch=1", "num_views=1",
     ),
+    "rf-decoder": (
+        f"decoder.args={{{TRUNK}, representation_config = {{rank = 2, dim = 2}}}}",
+        "optimizer.steps=2", "optimizer.batch=1",
+    ),
     "structure-flow": (
         f"network.args={{resolution = 4, in_channels = 4, out_channels = 4, {FLOW}}}",
         "optimizer.steps=3", "optimizer.batch=4",
@@ -137,11 +141,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     vaes = [w.train("train-vae", recipe) for recipe in ("structure-vae", "slat-vae")]
     trellis("models", "pack", *vaes, "-o", w.autoencoder)
     done_once(files["latents"], "encode", files["features"], "--model", w.autoencoder, *FIXED)
-    mesh_decoder = w.train("train-vae", "mesh-decoder")
+    decoders = [w.train("train-vae", recipe) for recipe in ("mesh-decoder", "rf-decoder")]
     flows = [w.train("train-flow", recipe) for recipe in ("structure-flow", "slat-flow")]
     flows += [w.train("train-flow", recipe) for recipe in ("image-structure-flow", "image-slat-flow")]
     encoders = SHIPPED / "mini" / "ckpts"
-    trellis("models", "pack", *vaes, mesh_decoder, *flows, encoders, "-o", w.model, "--store", "int8")
+    trellis("models", "pack", *vaes, *decoders, *flows, encoders, "-o", w.model, "--store", "int8")
     return w
 
 
@@ -245,7 +249,7 @@ def test_the_packed_model_has_all_networks(world: World) -> None:
     info = json.loads(trellis("models", "info", world.model, "--json"))
     networks = {k for k in info if k.startswith("s")}
     assert networks == {
-        "slat_decoder_gs", "slat_decoder_mesh", "slat_encoder", "slat_flow_model",
+        "slat_decoder_gs", "slat_decoder_mesh", "slat_decoder_rf", "slat_encoder", "slat_flow_model",
         "sparse_structure_decoder", "sparse_structure_encoder", "sparse_structure_flow_model",
         "slat_flow_model_image", "sparse_structure_flow_model_image",
     }  # fmt: skip
@@ -284,10 +288,44 @@ def test_latents_to_files_that_others_open(world: World, tmp_path: Path) -> None
         assert len(read_mesh(one).faces) > 100
     splat = done_once(tmp_path / "one.splat", "decode", _single(world, tmp_path), "--model", world.model, *FIXED)
     assert len(read_gaussians(splat)) > 100
-    for kind in ("mesh", "gaussians"):
+    for kind in ("mesh", "gaussians", "radiance-field"):
         stage = done_once(tmp_path / f"{kind}.h5", *command, "--format", kind)
         with open_stage(stage) as file:
-            assert sorted(file.group(kind).ids) == sorted(ids)
+            assert sorted(file.group(kind.replace("-", "_")).ids) == sorted(ids)
+
+
+def test_latents_to_radiance_fields_that_can_be_seen(world: World, tmp_path: Path) -> None:
+    """Beside the latents by default; two terms of 2^3 points a voxel; from file and latents alike."""
+    latents = world.sample(tmp_path / "x.slat.h5")
+    command = ("decode", latents, "--model", world.model, *FIXED, "--format", "radiance-field")
+    trellis(*command)
+    assert "done already" in trellis(*command)
+    fields = tmp_path / "x.rf.h5"
+    with open_stage(latents) as slat, open_stage(fields) as rf:
+        group = rf.group("radiance_field")
+        assert group.attrs["resolution"] == GRID and group.ids == sorted(slat.group("slat").ids)
+        assert sorted(group.lengths) == sorted(slat.group("slat").lengths)
+        assert group.asset(0)["factors"].shape[1:] == (2, 3, 2)
+    sheets = []
+    for source, options in ((fields, ()), (_reordered(latents), ("--format", "radiance-field", *FIXED))):
+        sheet = tmp_path / f"{source.name}.png"
+        small = ("--views", 2, "--size", 32, "--no-captions")
+        trellis("view", source, "-o", sheet, "--model", world.model, *small, *options)
+        with Image.open(sheet) as picture:
+            sheets.append(np.asarray(picture.convert("RGB")))
+    assert np.array_equal(*sheets)
+    assert (sheets[0] < 250).any() and sheets[0].max() == 255  # something stands on white
+    trellis(*command, "-o", tmp_path / "x.glb", code=2)
+
+
+def _reordered(latents: Path) -> Path:
+    """A file of the same latents in the order of their ids, in which decoded assets are."""
+    out = latents.with_name("ordered.slat.h5")
+    with open_stage(latents) as file:
+        group = file.group("slat")
+        assets = [group.asset(k) for k in sorted(range(len(group)), key=lambda k: group.ids[k])]
+        write_stage(out, {"slat": (assets, dict(group.attrs))}, Provenance("sample", {}))
+    return out
 
 
 def test_prompts_in_shards_are_those_of_one_go(world: World, tmp_path: Path) -> None:

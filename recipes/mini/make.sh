@@ -102,7 +102,7 @@ structure() { # which voxels: their VAE, their latents (and mirrored ones), the 
     train train-flow structure-flow "$work/structure" --encoder "$encoder" --preview "$work/models/structure"
 }
 
-looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh decoder, the flow
+looks() { # what is on them: views and features, the SLAT VAE, latents, mesh and radiance field decoders, the flow
     local views=(--num-views 24 --size 128)
     some trellis render "$work/looks/objects.txt" -o "$work/looks/views.h5" "${views[@]}"
     some trellis featurize "$work/data/voxels.h5" "$work/looks/views.h5" -o "$work/looks/features.h5"
@@ -118,6 +118,9 @@ looks() { # what is on them: views and features, the SLAT VAE, latents, the mesh
     ln -sf ../latents/latents.h5 "$work/surfaces/latents.h5"
     some trellis render "$work/surfaces/objects.txt" -o "$work/surfaces/views.h5" "${views[@]}" --depth --normal
     train train-vae mesh-decoder "$work/surfaces"
+    folder fields
+    ln -sf ../latents/latents.h5 ../looks/views.h5 "$work/fields/"
+    train train-vae rf-decoder "$work/fields"
     train train-flow slat-flow "$work/latents" --encoder "$encoder" --preview "$work/models/encoders"
 }
 
@@ -138,8 +141,8 @@ everything() {
 }
 
 mini() {
-    trellis models pack "$work"/runs/{structure-vae,slat-vae,mesh-decoder,{,image-}{structure,slat}-flow} "$encoder" \
-        "$shipped" -o "$work/mini" --store int8 --overwrite
+    trellis models pack "$work"/runs/{structure-vae,slat-vae,mesh-decoder,rf-decoder,{,image-}{structure,slat}-flow} \
+        "$encoder" "$shipped" -o "$work/mini" --store int8 --overwrite
 }
 
 # A lane is a job in a process group of its own, so that it can be stopped with all its children.

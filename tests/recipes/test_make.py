@@ -74,6 +74,7 @@ ALL = [
     "image-slat-flow",
     "image-structure-flow",
     "mesh-decoder",
+    "rf-decoder",
     "slat-flow",
     "slat-vae",
     "structure-flow",

@@ -7,12 +7,13 @@ from trellis_cli import recipes
 from trellis_cli.networks.published import num_parameters
 from trellis_cli.stages.train_flow import FlowRecipe
 from trellis_cli.stages.train_mesh_decoder import MeshDecoderRecipe
+from trellis_cli.stages.train_rf_decoder import RfDecoderRecipe
 from trellis_cli.stages.train_slat_vae import SlatVaeRecipe
 from trellis_cli.stages.train_structure_vae import StructureVaeRecipe
 
 STAGES = {
     "structure-vae": StructureVaeRecipe, "slat-vae": SlatVaeRecipe, "mesh-decoder": MeshDecoderRecipe,
-    "structure-flow": FlowRecipe, "slat-flow": FlowRecipe,
+    "rf-decoder": RfDecoderRecipe, "structure-flow": FlowRecipe, "slat-flow": FlowRecipe,
     "image-structure-flow": FlowRecipe, "image-slat-flow": FlowRecipe,
 }  # fmt: skip
 
@@ -28,7 +29,7 @@ def test_a_model_of_these_recipes_can_be_built_and_shipped(folder: str) -> None:
                 with torch.device("meta"):
                     num = num_parameters(getattr(recipe, part).build())
                 total, images = (total, images + num) if name.startswith("image-") else (total + num, images)
-    assert 20e6 < total < 39.5e6  # a byte each as int8, and the scales: 40 MB at most
+    assert 20e6 < total < 41.5e6  # a byte each as int8, and the scales: 42 MB at most
     assert 10e6 < images < 27.7e6  # and 28 MB for the flows from images
 
 
