@@ -132,9 +132,14 @@ def _srgb(lab: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
 
 
 def rembg_weights() -> Path:
-    """Where rembg keeps the network's file."""
-    home = os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME") or Path.home()) / ".u2net"
-    return Path(home).expanduser() / f"{REMBG_MODEL}.onnx"
+    """Where rembg keeps the network's file: newer releases of it in one folder, older ones in another."""
+    env = os.environ
+    old = Path(env.get("U2NET_HOME") or Path(env.get("XDG_DATA_HOME") or "~") / ".u2net")
+    base = Path(env["XDG_DATA_HOME"]) / "rembg" if env.get("XDG_DATA_HOME") else Path("~/.rembg")
+    home = old if env.get("U2NET_HOME") else Path(env.get("REMBG_HOME") or base)
+    file = f"{REMBG_MODEL}.onnx"
+    places = [place.expanduser() for place in (home / "models" / REMBG_MODEL / file, old / file)]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def has_rembg() -> bool:

@@ -178,10 +178,10 @@ class ModelFolder:
             if stem := self._find(value):
                 found |= {value + s: stem.with_name(stem.name + s) for s in (".json", ".safetensors")}
         for key in CONDITIONERS:
-            folder = self.path / str(self.pipeline.get(key, ""))
-            if key in self.pipeline and folder.is_dir():
-                beside = (p for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
-                found |= {p.relative_to(self.path).as_posix(): p for p in beside}
+            value = str(self.pipeline.get(key, ""))
+            if value and (self.path / value).is_dir():  # it may lie outside of the model's folder
+                beside = (p for p in (self.path / value).iterdir() if p.suffix in (".json", ".safetensors"))
+                found |= {f"{value}/{p.name}": p for p in beside}
         return {name: found[name] for name in sorted(found) if found[name].is_file()}
 
     @cached_property

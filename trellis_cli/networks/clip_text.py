@@ -13,6 +13,7 @@ from torch import nn
 
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.networks.condition import Condition
+from trellis_cli.networks.quiet_transformers import quietly
 
 _log = logging.getLogger(__name__)
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
@@ -62,22 +63,18 @@ def load_clip_text(source: Path | str) -> ClipTextEncoder:
         FileError: they are no CLIP text tower.
     """
     from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
-    from transformers.utils import logging as chatter
 
-    before = chatter.get_verbosity()
-    chatter.set_verbosity_error()  # that the picture tower of the same checkpoint goes unused is no news
     try:
-        config = CLIPTextConfig.from_pretrained(str(source), local_files_only=True)
-        network = CLIPTextModel.from_pretrained(str(source), config=config, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
+        with quietly():  # that the picture tower of the same checkpoint goes unused is no news
+            config = CLIPTextConfig.from_pretrained(str(source), local_files_only=True)
+            network = CLIPTextModel.from_pretrained(str(source), config=config, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
         return ClipTextEncoder(network, tokenizer)
     except OSError as error:
         hint = "fetch the folder anew" if Path(source).is_dir() else f"hf download {source} {' '.join(FILES)}"
         raise MissingError(f"{source}: CLIP's text encoder is not on this machine", hint=hint) from error
     except Exception as error:  # transformers, tokenizers and safetensors each raise their own
         raise FileError(f"{source}: not a CLIP text encoder: {_line(error)}", hint="fetch it anew") from error
-    finally:
-        chatter.set_verbosity(before)
 
 
 def _line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.networks.conv_trunks import ConvTrunk, imagenet_normalised
+from trellis_cli.networks.quiet_transformers import quietly
 
 SHIPPED_WEIGHTS = Path(str(files("trellis_cli"))) / "models" / "mini" / "ckpts"
 DINOV2 = "facebook/dinov2-with-registers-large"
@@ -142,7 +143,8 @@ def load_dinov2(source: str) -> DinoV2Encoder:
     from transformers import Dinov2WithRegistersModel
 
     try:
-        network = Dinov2WithRegistersModel.from_pretrained(source, local_files_only=True)
+        with quietly():
+            network = Dinov2WithRegistersModel.from_pretrained(source, local_files_only=True)
     except OSError as error:
         hint = f"hf download {source}" if not Path(source).is_dir() else "fetch the folder anew"
         raise MissingError(f"{source}: DINOv2's weights are not on this machine", hint=hint) from error
