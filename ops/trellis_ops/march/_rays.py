@@ -1,8 +1,9 @@
 """March the rays of tiles of pixels through their voxels: numba.
 
 Places along a ray are float64, so that neighbouring voxels agree whose each sample is; all else is float32. What makes
-it fast: 16 ranks, pixels or samples at a time, in loops of exactly 16; the samples of a row of pixels in one voxel are
-evaluated together; unsigned indices; exp and log that the compiler can inline.
+it fast: 16 ranks, pixels or samples at a time; the samples of a row of pixels in one voxel are evaluated together;
+unsigned indices; exp and log that the compiler can inline. What makes it repeatable: a pixel is one thread's, and in
+the backward pass so is a voxel, which adds up its pixels in their order.
 """
 
 import numpy as np
@@ -12,23 +13,22 @@ from trellis_ops.march._lanes import add, fma, load, mul, spread, store, sub, to
 
 TILE = 16
 LANES = np.uint64(16)  # ranks come in blocks of 16, the last filled up with zeros
-MANY = 512  # samples evaluated at once
-MAX_CELLS = 128  # so that a ray's samples in one voxel, 2 sqrt(3) of this at most, are fewer than MANY
+RED_WEIGHTS, GREEN_WEIGHTS, BLUE_WEIGHTS = (np.uint64(i * 16) for i in (1, 2, 3))  # after those of the density
+MANY = 512  # samples evaluated at once; a ray has at most 2 sqrt(3) d + 1 of them in a voxel
 TRANSMITTANCE_MIN = np.float32(1e-3)
-ALPHA_MAX = np.nextafter(np.float32(0.999), np.float32(0))  # what it leaves is no less than TRANSMITTANCE_MIN
+ALPHA_MAX = np.nextafter(np.float32(0.999), np.float32(0))  # so that what it leaves is no less than the above
 C0 = np.float32(0.28209479)
-LOG2E, LN2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
+LOG2E = np.float32(1.4426950408889634)
 HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
 FLAGS = {"reassoc", "contract", "nsz", "arcp"}  # sums may be vectorised; NaN and inf keep their meaning
 
-# A tile's rays (float64) and pixels (float32), planes of 256; samples (float32), planes of MANY. With one array each
-# and constant distances the compiler can prove that nothing overlaps.
+# A tile's rays (float64) and pixels (float32), planes of 256; samples (float32) and their cells (int32), planes of
+# MANY. With one array each and constant distances the compiler can prove that nothing overlaps.
 AREA = TILE * TILE
+NEXT, PLANE = np.uint64(AREA), np.uint64(MANY)
 STEP, INVERSE, JITTER, SLOPE = (np.uint64(i * AREA) for i in (0, 3, 6, 7))
 KEPT, RED, GREEN, BLUE, DEPTH = (np.uint64(i * AREA) for i in range(5))
-FRACTION, Z, ALPHA, COLOUR, PASSED = (np.uint64(i * MANY) for i in (0, 3, 4, 5, 8))
-NEXT, PLANE = np.uint64(AREA), np.uint64(MANY)
-TWICE, THRICE = np.uint64(2 * MANY), np.uint64(3 * MANY)
+X, Y, Z, DISTANCE, ALPHA, RED_OF, GREEN_OF, BLUE_OF, PASSED = (np.uint64(i * MANY) for i in range(9))
 
 
 @jit(parallel=True)
@@ -48,7 +48,7 @@ def pack(factors, density, colours, table):
 
 @jit
 def _aim(matrix, cells_per_step, x, y, at, rays):
-    """Write the ray of pixel (x, y) to place `at` of `rays`: voxels a step, their inverses, z a length."""
+    """Write the ray of pixel (x, y) to place `at` of `rays`: voxels a step, steps a voxel, and z a length."""
     dx = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
     dy = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
     dz = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
@@ -62,76 +62,73 @@ def _aim(matrix, cells_per_step, x, y, at, rays):
 
 
 @jit
-def _meet(corner, row, rays, pixels, spans):
-    """First sample and number of samples, spans [2, 16], of a row of rays in a voxel; corner: its lowest, from the eye."""
-    x, y, z = corner[0], corner[1], corner[2]
+def _meet(low, high, row, rays, pixels, spans):
+    """Each ray's first sample in a voxel, and their number: spans [2, 16] of a row of pixels; none where a pixel ended.
+
+    low, high: the voxel's lowest and highest corner, seen from the camera, in voxels.
+    """
+    lx, ly, lz, hx, hy, hz = low[0], low[1], low[2], high[0], high[1], high[2]
     for col in range(LANES):
         at = row * LANES + col
         ix, iy, iz = rays[INVERSE + at], rays[INVERSE + NEXT + at], rays[INVERSE + NEXT + NEXT + at]
-        x0, x1, y0, y1, z0, z1 = x * ix, (x + 1) * ix, y * iy, (y + 1) * iy, z * iz, (z + 1) * iz
-        jitter = rays[JITTER + at]
+        x0, x1, y0, y1, z0, z1 = lx * ix, hx * ix, ly * iy, hy * iy, lz * iz, hz * iz
         enter = max(max(min(x0, x1), min(y0, y1)), min(z0, z1))
         leave = min(min(max(x0, x1), max(y0, y1)), max(z0, z1))
-        first = max(np.ceil(enter - jitter), 0.0)
-        num = min(np.ceil(leave - jitter) - first, MANY - 17.0)
+        first = max(np.ceil(enter - rays[JITTER + at]), 0.0)
+        num = min(np.ceil(leave - rays[JITTER + at]) - first, MANY - 17.0)
         spans[col] = first
         spans[LANES + col] = num if pixels[KEPT + at] >= TRANSMITTANCE_MIN else 0.0
 
 
 @jit(fastmath=FLAGS)
-def _place(corner, first, num, at, d, step, rays, n, samples, cells):
-    """Write cell, fraction and z of a ray's samples in a voxel to places n on; up to 15 more are overwritten."""
+def _place(low, first, num, at, d, step, rays, n, samples, cells):
+    """Write cells, fractions and z of a ray's samples in a voxel from place n on; up to 15 after them are overwritten.
+
+    A cell is written as the place of its values in the voxel's table.
+    """
     t = first + rays[JITTER + at]
     for axis in range(3):
         along = rays[STEP + np.uint64(axis) * NEXT + at]
-        start, slope = np.float32((t * along - corner[axis]) * d - 0.5), np.float32(along * d)
+        start, slope = np.float32((t * along - low[axis]) * d - 0.5), np.float32(along * d)
         table, plane = np.int32(16 * d * axis), n + np.uint64(axis) * PLANE
         for begin in range(np.uint64(0), num, LANES):
             for lane in range(LANES):
                 u = start + np.float32(begin + lane) * slope
                 cell = min(max(np.floor(u), np.float32(0)), np.float32(d - 2))
-                samples[FRACTION + plane + begin + lane] = u - cell
+                samples[X + plane + begin + lane] = u - cell
                 cells[plane + begin + lane] = np.int32(cell) * np.int32(16) + table
     unit = rays[SLOPE + at] * step
     start, slope = np.float32(t * unit), np.float32(unit)
     for begin in range(np.uint64(0), num, LANES):
         for lane in range(LANES):
-            samples[Z + n + begin + lane] = start + np.float32(begin + lane) * slope
+            samples[DISTANCE + n + begin + lane] = start + np.float32(begin + lane) * slope
 
 
 @jit
 def _factor(table, at, fraction):
+    """16 ranks' values along one axis, between the cell at `at` and the next."""
     low = load(table, at)
     return fma(fraction, sub(load(table, at + LANES), low), low)
 
 
 @jit
 def _sum(table, base, blocks, d, n, cells, samples):
-    """The four sums over ranks of weight times product, at n samples."""
-    weights, size = np.uint64(3 * d * 16), np.uint64((3 * d + 4) * 16)
+    """The four sums over ranks of weight times product, at n samples of the voxel whose table starts at `base`."""
+    weights, size = np.uint64(3 * d) * LANES, np.uint64(3 * d + 4) * LANES
     for i in range(n):
-        fx, fy, fz = (
-            spread(samples[FRACTION + i]),
-            spread(samples[FRACTION + PLANE + i]),
-            spread(samples[FRACTION + TWICE + i]),
-        )
+        x, y, z = base + np.uint64(cells[X + i]), base + np.uint64(cells[Y + i]), base + np.uint64(cells[Z + i])
+        fx, fy, fz = spread(samples[X + i]), spread(samples[Y + i]), spread(samples[Z + i])
         density = red = green = blue = spread(np.float32(0))
         for block in range(blocks):
-            start = base + block * size
-            product = _factor(table, start + np.uint64(cells[i]), fx)
-            product = mul(product, _factor(table, start + np.uint64(cells[PLANE + i]), fy))
-            product = mul(product, _factor(table, start + np.uint64(cells[TWICE + i]), fz))
-            w = start + weights
+            on = block * size
+            product = mul(mul(_factor(table, x + on, fx), _factor(table, y + on, fy)), _factor(table, z + on, fz))
+            w = base + on + weights
             density = fma(product, load(table, w), density)
-            red = fma(product, load(table, w + LANES), red)
-            green = fma(product, load(table, w + TWICE16), green)
-            blue = fma(product, load(table, w + THRICE16), blue)
-        samples[ALPHA + i], samples[COLOUR + i], samples[COLOUR + PLANE + i], samples[COLOUR + TWICE + i] = totals(
-            density, red, green, blue
-        )
-
-
-TWICE16, THRICE16 = np.uint64(32), np.uint64(48)
+            red = fma(product, load(table, w + RED_WEIGHTS), red)
+            green = fma(product, load(table, w + GREEN_WEIGHTS), green)
+            blue = fma(product, load(table, w + BLUE_WEIGHTS), blue)
+        sums = totals(density, red, green, blue)
+        samples[ALPHA + i], samples[RED_OF + i], samples[GREEN_OF + i], samples[BLUE_OF + i] = sums
 
 
 @jit(fastmath=FLAGS, inline="always")
@@ -176,7 +173,7 @@ def _shade(n, step, samples):
             samples[ALPHA + i] = min(alpha, ALPHA_MAX)
         for channel in range(np.uint64(3)):
             for lane in range(LANES):
-                i = COLOUR + channel * PLANE + begin + lane
+                i = RED_OF + channel * PLANE + begin + lane
                 s, q = _exp2(samples[i] * (-C0 * LOG2E))
                 samples[i] = ONE / (ONE + (s + s * q))
 
@@ -188,10 +185,10 @@ def _composite(at, first, end, samples, pixels):
     depth = pixels[DEPTH + at]
     for i in range(first, end):
         weight = kept * samples[ALPHA + i]
-        red += weight * samples[COLOUR + i]
-        green += weight * samples[COLOUR + PLANE + i]
-        blue += weight * samples[COLOUR + TWICE + i]
-        depth += weight * samples[Z + i]
+        red += weight * samples[RED_OF + i]
+        green += weight * samples[GREEN_OF + i]
+        blue += weight * samples[BLUE_OF + i]
+        depth += weight * samples[DISTANCE + i]
         kept -= weight
         if kept < TRANSMITTANCE_MIN:
             break
@@ -200,7 +197,7 @@ def _composite(at, first, end, samples, pixels):
 
 
 @jit
-def _gather(col, row, corner, d, step, spans, rays, samples, cells, ends):
+def _gather(col, row, low, d, step, spans, rays, samples, cells, ends):
     """Place the samples of a row's pixels from `col` on, as long as there is room; returns the pixel to go on from.
 
     Pixel c has the samples ends[c]:ends[c + 1].
@@ -212,7 +209,7 @@ def _gather(col, row, corner, d, step, spans, rays, samples, cells, ends):
             break
         if many > 0:
             at = np.uint64(row * TILE + col)
-            _place(corner, spans[col], many, at, d, step, rays, ends[col], samples, cells)
+            _place(low, spans[col], many, at, d, step, rays, ends[col], samples, cells)
         ends[col + 1] = ends[col] + many
         col += 1
     return col
@@ -235,8 +232,8 @@ def march(
         index = order[k]
         view, tile_y, tile_x = index // (tiles_x * tiles_y), index // tiles_x % tiles_y, index % tiles_x
         ty, tx = tile_y * TILE, tile_x * TILE
-        rays, pixels, spans = np.zeros(8 * AREA), np.zeros(5 * AREA, np.float32), np.empty(2 * TILE)
-        samples, cells, ends = np.zeros(9 * MANY, np.float32), np.empty(3 * MANY, np.int32), np.empty(17, np.uint64)
+        rays, pixels, spans = np.empty(8 * AREA), np.zeros(5 * AREA, np.float32), np.empty(2 * TILE)
+        samples, cells, ends = np.empty(9 * MANY, np.float32), np.empty(3 * MANY, np.int32), np.empty(17, np.uint64)
         for row in range(min(TILE, height - ty)):
             for col in range(min(TILE, width - tx)):
                 at = np.uint64(row * TILE + col)
@@ -247,13 +244,13 @@ def march(
             voxel = members[m]
             x0, y0, x1, y1 = boxes[view * n + voxel]
             base = np.uint64(voxel) * size
-            corner = coords[voxel] - origins[view]
+            low, high = coords[voxel] - origins[view], coords[voxel] + 1 - origins[view]
             for row in range(max(y0 - ty, 0), min(y1 - ty, TILE)):
-                _meet(corner, np.uint64(row), rays, pixels, spans)
+                _meet(low, high, np.uint64(row), rays, pixels, spans)
                 place = places[view * n + voxel] + (ty + row - y0) * (x1 - x0) + tx - x0
                 end = 0
                 while end < TILE:
-                    begin, end = end, _gather(end, row, corner, d, step, spans, rays, samples, cells, ends)
+                    begin, end = end, _gather(end, row, low, d, step, spans, rays, samples, cells, ends)
                     if ends[end] > 0:
                         _sum(table, base, np.uint64(blocks), d, ends[end], cells, samples)
                         _shade(ends[end], np.float32(step), samples)
@@ -284,8 +281,8 @@ def _take_back(first, end, step, kept, behind, g_alpha, g_red, g_green, g_blue, 
     g_alpha: gradient of the pixel's alpha times its last transmittance.
     """
     for i in range(first, end):
-        red, green, blue = samples[COLOUR + i], samples[COLOUR + PLANE + i], samples[COLOUR + TWICE + i]
-        seen = g_red * red + g_green * green + g_blue * blue + g_depth * samples[Z + i]
+        red, green, blue = samples[RED_OF + i], samples[GREEN_OF + i], samples[BLUE_OF + i]
+        seen = g_red * red + g_green * green + g_blue * blue + g_depth * samples[DISTANCE + i]
         weight = kept * samples[ALPHA + i]
         goes_on = kept >= TRANSMITTANCE_MIN
         weight = weight if goes_on else np.float32(0)
@@ -294,9 +291,9 @@ def _take_back(first, end, step, kept, behind, g_alpha, g_red, g_green, g_blue, 
         g_sigma = step * (kept * seen - behind + g_alpha)
         samples[ALPHA + i] = samples[PASSED + i] * g_sigma if goes_on else np.float32(0)
         weight *= C0
-        samples[COLOUR + i] = weight * g_red * red * (ONE - red)
-        samples[COLOUR + PLANE + i] = weight * g_green * green * (ONE - green)
-        samples[COLOUR + TWICE + i] = weight * g_blue * blue * (ONE - blue)
+        samples[RED_OF + i] = weight * g_red * red * (ONE - red)
+        samples[GREEN_OF + i] = weight * g_green * green * (ONE - green)
+        samples[BLUE_OF + i] = weight * g_blue * blue * (ONE - blue)
 
 
 @jit
@@ -310,31 +307,29 @@ def _add_factor(grad, at, g, fraction):
 @jit
 def _add(table, base, blocks, d, n, cells, samples, grad):
     """Add to `grad`, laid out as one voxel's part of `table`, what the gradients of n samples' sums give."""
-    weights, size = np.uint64(3 * d * 16), np.uint64((3 * d + 4) * 16)
+    weights, size = np.uint64(3 * d) * LANES, np.uint64(3 * d + 4) * LANES
     for block in range(blocks):
-        here = block * size
-        start, w = base + here, base + here + weights
+        on = block * size
+        start, w = base + on, base + on + weights
         g_density = g_red = g_green = g_blue = spread(np.float32(0))
-        density, red = load(table, w), load(table, w + LANES)
-        green, blue = load(table, w + LANES + LANES), load(table, w + LANES + LANES + LANES)
+        density, red = load(table, w), load(table, w + RED_WEIGHTS)
+        green, blue = load(table, w + GREEN_WEIGHTS), load(table, w + BLUE_WEIGHTS)
         for i in range(n):
-            x, y, z = np.uint64(cells[i]), np.uint64(cells[PLANE + i]), np.uint64(cells[TWICE + i])
-            fx, fy, fz = (
-                spread(samples[FRACTION + i]), spread(samples[FRACTION + PLANE + i]), spread(samples[FRACTION + TWICE + i])
-            )  # fmt: skip
+            x, y, z = np.uint64(cells[X + i]), np.uint64(cells[Y + i]), np.uint64(cells[Z + i])
+            fx, fy, fz = spread(samples[X + i]), spread(samples[Y + i]), spread(samples[Z + i])
             a, b, c = _factor(table, start + x, fx), _factor(table, start + y, fy), _factor(table, start + z, fz)
             bc = mul(b, c)
             product = mul(a, bc)
-            s0, s1 = spread(samples[ALPHA + i]), spread(samples[COLOUR + i])
-            s2, s3 = spread(samples[COLOUR + PLANE + i]), spread(samples[COLOUR + TWICE + i])
+            s0, s1 = spread(samples[ALPHA + i]), spread(samples[RED_OF + i])
+            s2, s3 = spread(samples[GREEN_OF + i]), spread(samples[BLUE_OF + i])
             g_density, g_red = fma(s0, product, g_density), fma(s1, product, g_red)
             g_green, g_blue = fma(s2, product, g_green), fma(s3, product, g_blue)
             g = fma(s0, density, fma(s1, red, fma(s2, green, mul(s3, blue))))
-            _add_factor(grad, here + x, mul(g, bc), fx)
+            _add_factor(grad, on + x, mul(g, bc), fx)
             ga = mul(g, a)
-            _add_factor(grad, here + y, mul(ga, c), fy)
-            _add_factor(grad, here + z, mul(ga, b), fz)
-        at = here + weights
+            _add_factor(grad, on + y, mul(ga, c), fy)
+            _add_factor(grad, on + z, mul(ga, b), fz)
+        at = on + weights
         for g in (g_density, g_red, g_green, g_blue):
             store(add(load(grad, at), g), grad, at)
             at += LANES
@@ -350,13 +345,13 @@ def march_backward(
     size = np.uint64(blocks * (3 * d + 4) * 16)
     for k in prange(n):
         voxel = order[k]
-        rays, pixels, spans = np.zeros(8 * AREA), np.zeros(5 * AREA, np.float32), np.empty(2 * TILE)
-        samples, cells, ends = np.zeros(9 * MANY, np.float32), np.empty(3 * MANY, np.int32), np.empty(17, np.uint64)
+        rays, pixels, spans = np.empty(8 * AREA), np.empty(5 * AREA, np.float32), np.empty(2 * TILE)
+        samples, cells, ends = np.empty(9 * MANY, np.float32), np.empty(3 * MANY, np.int32), np.empty(17, np.uint64)
         grad = np.zeros(size, np.float32)
         base = np.uint64(voxel) * size
         for view in range(len(origins)):
             x0, y0, x1, y1 = boxes[view * n + voxel]
-            corner = coords[voxel] - origins[view]
+            low, high = coords[voxel] - origins[view], coords[voxel] + 1 - origins[view]
             place = places[view * n + voxel]
             for py in range(y0, y1):
                 for px in range(x0, x1, TILE):
@@ -369,10 +364,10 @@ def march_backward(
                             rays[JITTER + at] = jitter[view, py, px + col]
                             seen = True
                     if seen:
-                        _meet(corner, np.uint64(0), rays, pixels, spans)
+                        _meet(low, high, np.uint64(0), rays, pixels, spans)
                     end = 0 if seen else TILE
                     while end < TILE:
-                        begin, end = end, _gather(end, 0, corner, d, step, spans, rays, samples, cells, ends)
+                        begin, end = end, _gather(end, 0, low, d, step, spans, rays, samples, cells, ends)
                         if ends[end] > 0:
                             _sum(table, base, np.uint64(blocks), d, ends[end], cells, samples)
                             _shade(ends[end], np.float32(step), samples)

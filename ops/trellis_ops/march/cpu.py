@@ -50,17 +50,10 @@ class _March(torch.autograd.Function):
     def forward(ctx, coords, factors, density, colours, extrinsics, intrinsics, jitter, resolution, width, height):
         from trellis_ops.march import _rays, _tiles
 
-        n, num_ranks, _, d = factors.shape
-        num_views = len(extrinsics)
-        coords, jitter = _array(coords), _array(jitter)
-        to_grid = _grid(resolution)
-        cameras = _array(extrinsics[:, :3] @ torch.linalg.inv(to_grid))
-        rotations = torch.linalg.inv(extrinsics[:, :3, :3])
-        origins = _array((0.5 - (rotations @ extrinsics[:, :3, 3:])[..., 0]) * resolution)
-        pixels = torch.tensor([[1 / width, 0, 0.5 / width], [0, 1 / height, 0.5 / height], [0, 0, 1]]).double()
-        matrices = _array(rotations @ torch.linalg.inv(intrinsics) @ pixels)
-
-        boxes, places = np.empty((num_views * n, 4), np.int32), np.empty(num_views * n + 1, np.int64)
+        coords, d, num_views = _array(coords), factors.shape[3], len(extrinsics)
+        cameras, origins, directions = _cameras(extrinsics, intrinsics, resolution, width, height)
+        rows = num_views * len(coords)
+        boxes, places = np.empty((rows, 4), np.int32), np.empty(rows + 1, np.int64)
         _tiles.bound(coords, cameras, _array(intrinsics), width, height, boxes)
         tiles_x, tiles_y = -(-width // _tiles.TILE), -(-height // _tiles.TILE)
         counts = np.zeros(num_views * tiles_x * tiles_y, np.int64)
@@ -69,19 +62,17 @@ class _March(torch.autograd.Function):
         members = np.empty(tile_starts[-1], np.int32)
         _tiles.fill(coords, origins, boxes, tiles_x, tiles_y, tile_starts, members)
 
-        blocks = -(-num_ranks // 16)
+        blocks = -(-factors.shape[1] // 16)
         table = _table(_array(factors), _array(density), _array(colours), blocks)
         images = np.empty((num_views, height, width, 3), np.float32)
         transmittances, depths = np.empty((2, num_views, height, width), np.float32)
         before = np.zeros((places[-1] if any(ctx.needs_input_grad) else 0, 5), np.float32)
-        tiles = (_balanced(counts), tile_starts, members, tiles_x, tiles_y)
-        step = 0.5 / (resolution * d)
-        _rays.march(
-            *tiles, coords, boxes, places, table, blocks, d, origins, matrices, jitter, step,
-            images, transmittances, depths, before,
-        )  # fmt: skip
-        ctx.geometry = (coords, boxes, places), (blocks, d, origins, matrices, jitter, step)
-        ctx.pixels = transmittances, before
+        tiles = _balanced(counts), tile_starts, members, tiles_x, tiles_y
+        voxels = coords, boxes, places
+        rays = d, origins, directions, _array(jitter), 0.5 / (resolution * d)
+        _rays.march(*tiles, *voxels, table, blocks, *rays, images, transmittances, depths, before)
+
+        ctx.geometry, ctx.pixels = (voxels, blocks, rays), (transmittances, before)
         outputs = torch.from_numpy(images), torch.from_numpy(depths)
         ctx.save_for_backward(factors, density, colours, *outputs)
         return outputs[0], torch.from_numpy(1 - transmittances), outputs[1]
@@ -91,12 +82,11 @@ class _March(torch.autograd.Function):
     def backward(ctx, g_images, g_alphas, g_depths):
         from trellis_ops.march import _rays
 
-        *field, images, depths = (_array(t) for t in ctx.saved_tensors)
-        voxels, (blocks, *rays) = ctx.geometry
-        transmittances, before = ctx.pixels
-        table = _table(*field, blocks)
-        gradients = [np.empty_like(a) for a in field]
-        order = _balanced(np.diff(voxels[2]).reshape(-1, len(voxels[0])).sum(0))
+        factors, density, colours, images, depths = (_array(t) for t in ctx.saved_tensors)
+        (voxels, blocks, rays), (transmittances, before) = ctx.geometry, ctx.pixels
+        table = _table(factors, density, colours, blocks)
+        gradients = [np.empty_like(a) for a in (factors, density, colours)]
+        order = _balanced(np.diff(voxels[2]).reshape(len(images), -1).sum(0))
         _rays.march_backward(
             order, *voxels, table, blocks, *rays, images, transmittances, depths, before,
             *(_array(g) for g in (g_images, g_alphas, g_depths)), *gradients,
@@ -114,11 +104,19 @@ def _table(factors: np.ndarray, density: np.ndarray, colours: np.ndarray, blocks
     return table.reshape(-1)
 
 
-def _grid(resolution: int) -> Tensor:
-    """The cube's places to those in the grid, in voxels."""
-    matrix = resolution * torch.eye(4, dtype=torch.float64)
-    matrix[:3, 3], matrix[3, 3] = 0.5 * resolution, 1
-    return matrix
+def _cameras(
+    extrinsics: Tensor, intrinsics: Tensor, resolution: int, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matrices [v, 3, 4] from places in the grid, in voxels, to the camera; where it stands in the grid [v, 3]; matrices
+    [v, 3, 3] from (column, row, 1) to the direction of that pixel's ray in the world, with z = 1 in the camera.
+    """
+    to_cube = torch.eye(4, dtype=torch.float64) / resolution
+    to_cube[:3, 3], to_cube[3, 3] = -0.5, 1
+    rotations = torch.linalg.inv(extrinsics[:, :3, :3])
+    origins = (0.5 - (rotations @ extrinsics[:, :3, 3:])[..., 0]) * resolution
+    centres = [[1 / width, 0, 0.5 / width], [0, 1 / height, 0.5 / height], [0, 0, 1]]
+    directions = rotations @ torch.linalg.inv(intrinsics) @ torch.tensor(centres, dtype=torch.float64)
+    return _array(extrinsics[:, :3] @ to_cube), _array(origins), _array(directions)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -126,7 +124,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _balanced(counts: np.ndarray) -> np.ndarray:
-    """Tiles dealt out by their work, most first: each thread works one stretch of the list, so all end together."""
+    """Items dealt out by their work, most first: each thread works one stretch of the list, so all end together."""
     from numba import get_num_threads
 
     heavy_first = np.argsort(-counts, kind="stable")
