@@ -2,11 +2,12 @@
 Markdown tables, pictures to --out.
 
     python recipes/mini/report.py sheets WORK/mini --out docs/mini --scratch WORK/report
+    python recipes/mini/report.py pictures WORK/mini --pictures WORK/report/pictures --out docs/mini
     python recipes/mini/report.py nearest WORK/data --scratch WORK/report
     python recipes/mini/report.py reconstruction WORK/mini WORK/data --num 24 --scratch WORK/report
     python recipes/mini/report.py credits WORK/data > trellis_cli/models/mini/CREDITS.md
 
-`nearest` reads the latents that `sheets` left in the same --scratch.
+`pictures` takes those that picture_prompts.py made; `nearest` reads the latents that `sheets` left in --scratch.
 
 Reconstruction is measured on SweetHome3D, train and held out: PSNR and LPIPS (AlexNet) of Gaussians at four views of
 256 pixels (yaw 45, 135, 225, 315, pitch 20 degrees, radius 2, 40 degrees) on black, none of them a view that features
@@ -26,14 +27,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from trellis_cli import console
 from trellis_cli.data.index import read_manifest
+from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import FileError, TrellisError
 from trellis_cli.geometry.cameras import hammersley_cameras, orbit
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.model_folders import ModelFolder, open_model
+from trellis_cli.io.pictures import labelled, save_picture
 from trellis_cli.io.stage_files import open_stage
 from trellis_cli.metrics.geometry import chamfer_distance, choose_points, f_score, points_from_depth
 from trellis_cli.metrics.image import psnr
@@ -47,10 +51,12 @@ from trellis_cli.representations.mesh import Mesh, TexturedMesh
 from trellis_cli.stages.decode import NETWORKS, Decoder
 from trellis_cli.stages.encode import slat_latent
 from trellis_cli.stages.featurize import features
+from trellis_cli.stages.image_prompts import prepared
+from trellis_cli.stages.prompts import prompts_of
 from trellis_cli.stages.render import render as render_stage
 from trellis_cli.stages.sample import sample
 from trellis_cli.stages.sources import into_cube
-from trellis_cli.stages.view import view
+from trellis_cli.stages.view import Row, gaussian_row, sheet_cameras, view
 from trellis_cli.stages.voxelize import voxelize_file
 from trellis_cli.training.loop import torso_dtype
 
@@ -74,6 +80,25 @@ def sheets(model: ModelFolder, out: Path, scratch: Path) -> None:
         for number, half in enumerate((files[:6], files[6:]), 1):
             picture = out / f"{kind}-{number}.png"
             view(half, picture, str(model.path), num_views=4, size=160, kind=kind, dtype=DTYPE, overwrite=True)
+
+
+def pictures(model: ModelFolder, folder: Path, out: Path, scratch: Path) -> None:
+    """Latents of every picture, seed 0; a sheet of six rows: the prompt as the encoder sees it, and four views."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".jpg"))
+    file = scratch / "pictures.slat.h5"
+    sample([Prompt(images=(p,)) for p in paths], file, model, seed=0, dtype=DTYPE, overwrite=True)
+    decoder, cameras = Decoder(model, "gaussians", dtype=DTYPE), sheet_cameras(4)
+    rows: list[Row] = []
+    with open_stage(file) as opened:
+        group, names = opened.group("slat"), prompts_of(opened.attrs)
+        of_name = {names[id_]: index for index, id_ in enumerate(group.ids)}
+        for path in paths:
+            seen = prepared(path, size=160)
+            shown = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+            gaussians = decoder.gaussians(decoder.latents(group, of_name[path.name]))
+            rows.append((path.stem, [np.asarray(shown), *gaussian_row(gaussians, cameras, 160)]))
+    for number, half in enumerate((rows[:6], rows[6:]), 1):
+        save_picture(out / f"pictures-{number}.png", labelled(half))
 
 
 def latents_of(prompt: str, scratch: Path) -> Path:
@@ -260,21 +285,25 @@ def credits(data: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_subparsers(dest="what", required=True)
-    commands = {name: what.add_parser(name) for name in ("sheets", "nearest", "reconstruction", "credits")}
-    for name in ("sheets", "reconstruction"):
+    commands = {name: what.add_parser(name) for name in ("sheets", "pictures", "nearest", "reconstruction", "credits")}
+    for name in ("sheets", "pictures", "reconstruction"):
         commands[name].add_argument("model", help="a model folder, or mini")
     for name in ("nearest", "reconstruction", "credits"):
         commands[name].add_argument("data", type=Path, help="the data folder: objects, manifest.jsonl, voxels.h5")
-    for name in ("sheets", "nearest", "reconstruction"):
+    for name in ("sheets", "pictures", "nearest", "reconstruction"):
         text = f"latents and views are kept here (default: {SCRATCH})"
         commands[name].add_argument("--scratch", type=Path, default=SCRATCH, help=text)
-    commands["sheets"].add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets go")
+    for name in ("sheets", "pictures"):
+        commands[name].add_argument("--out", type=Path, default=Path("docs/mini"), help="where the sheets go")
+    commands["pictures"].add_argument("--pictures", type=Path, required=True, help="a folder of .png and .jpg files")
     commands["reconstruction"].add_argument("--num", type=int, default=24, help="objects a split")
     commands["reconstruction"].add_argument("--ids", nargs="*", default=[], help="these objects instead")
     args = parser.parse_args()
     try:
         if args.what == "sheets":
             sheets(open_model(args.model), args.out, args.scratch)
+        elif args.what == "pictures":
+            pictures(open_model(args.model), args.pictures, args.out, args.scratch)
         elif args.what == "nearest":
             nearest(args.data, args.scratch)
         elif args.what == "reconstruction":
