@@ -247,8 +247,26 @@ def test_inspect_refuses_what_is_no_stage_file(trellis: Trellis, tmp_path: Path)
 
 def test_prompts_that_say_nothing(trellis: Trellis, tmp_path: Path) -> None:
     _refused(trellis("sample", "--text", "", "-o", tmp_path / "x.h5"), 2, "empty prompt")
-    _refused(trellis("sample", "-o", tmp_path / "x.h5"), 2, "empty prompt")
+    _refused(trellis("sample", "-o", tmp_path / "x.h5"), 2, "no prompt is given")
     _refused(trellis("sample", "--text", "hut", "--model", "no-such", "-o", tmp_path / "x.h5"), 4, "no-such")
+
+
+def test_prompts_and_samplers_are_read_before_anything_is_loaded(trellis: Trellis, tmp_path: Path) -> None:
+    out, picture, listed = tmp_path / "x.h5", tmp_path / "a.png", tmp_path / "x.csv"
+    Image.new("RGB", (8, 8)).save(picture)
+    listed.write_text("text,seed\nhut,many\n")
+    hut = ("sample", "--text", "hut", "-o", out)
+    _refused(trellis(*hut, "--steps", "0"), 2, "--steps '0'")
+    _refused(trellis(*hut, "--guidance", "3,-1"), 2, "--guidance '3,-1': below 0")
+    _refused(trellis(*hut, "--interval", "1-0"), 2, "--interval '1-0'")
+    _refused(trellis(*hut, "--rescale-t", "nan"), 2, "--rescale-t 'nan'")
+    _refused(trellis(*hut, "--seed", "9" * 30), 2, "seed")
+    _refused(trellis(*hut, "--mask", picture), 2, "1 --mask for 0 --image")
+    _refused(trellis(*hut, "--multi", "stochastic"), 2, "several images of one object")
+    _refused(trellis(*hut, "--prompts", listed), 3, "x.csv line 2: seed 'many'")
+    _refused(trellis(*hut, "--prompts", picture), 2, "a.png is no list of prompts")
+    _refused(trellis("sample", "--image", picture, "--negative", "red", "-o", out), 2, "--negative goes with text")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "x.csv"]
 
 
 def test_recipes_are_read_strictly(trellis: Trellis, tmp_path: Path) -> None:

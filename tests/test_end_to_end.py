@@ -21,7 +21,7 @@ from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.model_folders import SHIPPED
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
-from trellis_cli.stages.sample import prompts_of
+from trellis_cli.stages.prompts import prompts_of
 
 NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
 GAUSSIANS = (
@@ -247,8 +247,7 @@ def test_a_flow_from_images_began_with_the_one_from_texts(world: World) -> None:
 
 def test_the_packed_model_has_all_networks(world: World) -> None:
     info = json.loads(trellis("models", "info", world.model, "--json"))
-    networks = {k for k in info if k.startswith("s")}
-    assert networks == {
+    assert info["networks"].keys() == {
         "slat_decoder_gs", "slat_decoder_mesh", "slat_decoder_rf", "slat_encoder", "slat_flow_model",
         "sparse_structure_decoder", "sparse_structure_encoder", "sparse_structure_flow_model",
         "slat_flow_model_image", "sparse_structure_flow_model_image",
@@ -266,7 +265,23 @@ def test_words_to_latents(world: World, tmp_path: Path) -> None:
         assert len(a.group("slat")) == len(PROMPTS) and a.group("slat").ids == a.group("structure").ids
         assert not set(a.group("slat").ids) & set(c.group("slat").ids)
         assert not np.array_equal(a.group("structure").asset(0)["latent"], c.group("structure").asset(0)["latent"])
-        assert json.loads(a.attrs["parameters"])["text"] == list(PROMPTS)
+        asked = json.loads(a.attrs["parameters"])["prompts"]
+        assert asked == [{"line": line, "text": text} for line, text in enumerate(PROMPTS)]
+
+
+def test_a_picture_to_latents(world: World, tmp_path: Path) -> None:
+    """Of a box before a wall; the trained flow for images answers, in one list with words."""
+    Image.new("RGB", (60, 60), "white").save(tmp_path / "box.png")
+    with Image.open(tmp_path / "box.png") as picture:
+        picture.paste("brown", (10, 20, 50, 50))
+        picture.save(tmp_path / "box.png")
+    (tmp_path / "list.csv").write_text("text,image\nlog cabin,\n,box.png\n")
+    command = ("sample", "--prompts", tmp_path / "list.csv", "--model", world.model, "--steps", "2,1", *FIXED)
+    with open_stage(done_once(tmp_path / "x.slat.h5", *command)) as file:
+        names = prompts_of(file.attrs)
+        assert [names[id_] for id_ in file.group("slat").ids] == ["log cabin", "box.png"]
+    done_once(tmp_path / "each", *command)
+    assert [p.name for p in _files(tmp_path / "each")] == ["0000-log-cabin.slat.h5", "0001-box.slat.h5"]
 
 
 def test_latents_to_files_that_others_open(world: World, tmp_path: Path) -> None:

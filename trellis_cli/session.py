@@ -238,11 +238,13 @@ def _close(summary: Summary, ledger: Ledger) -> Summary:
 def _work(attributes: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
     """What the work is, whatever its items: root attributes without names, and of the inputs those that are no item.
 
-    So a grown list of meshes finds what is done already, while changed views (their assets' ids stay) do not pass for
-    the old ones.
+    So a grown list of meshes or of prompts finds what is done already, while changed views (their assets' ids stay) do
+    not pass for the old ones.
     """
-    others = sorted(digest for digest, _ in json.loads(attributes["inputs"]) if digest not in ids)
-    return {**attributes, "inputs": others}
+    parameters = json.loads(attributes["parameters"])
+    own = ids | {digest for prompt in parameters.pop("prompts", ()) for digest in prompt.get("files", ())}
+    others = sorted(digest for digest, _ in json.loads(attributes["inputs"]) if digest not in own)
+    return {**attributes, "inputs": others, "parameters": parameters, "command": ""}  # a command repeats parameters
 
 
 def _key(work: Mapping[str, Any]) -> str:
@@ -273,9 +275,11 @@ def _finished(
 
 
 def _write_part(part: Path, assets: "Mapping[str, Asset]", provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
-    from trellis_cli.io.stage_files import write_stage
+    """Without the parameters: with a long list of prompts in each, the parts would fill a disk."""
+    from trellis_cli.io.stage_files import Provenance, write_stage
 
-    write_stage(part, {name: ([assets[name]], attrs[name]) for name in attrs}, provenance)
+    short = Provenance(provenance.command, {}, seed=provenance.seed)
+    write_stage(part, {name: ([assets[name]], attrs[name]) for name in attrs}, short)
 
 
 def _readable(part: Path, attrs: Mapping[str, Any]) -> bool:

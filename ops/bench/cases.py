@@ -157,6 +157,36 @@ def splat(device: str) -> Iterator[Case]:
     )
 
 
+def march(device: str) -> Iterator[Case]:
+    from trellis_ops.march import march, march_views
+
+    def inputs(resolution: int, ranks: int, d: int, side: int) -> dict[str, Any]:
+        """A shell as thick as a decoded asset's; most rays that meet it go through the front, and end in the back."""
+        coords = shell(resolution, device, radius=0.365)
+        n = len(coords)
+        return view(device) | {
+            "coords": coords,
+            "factors": 1 + 0.3 * torch.randn(n, ranks, 3, d, device=device),
+            "density": resolution / 6 * torch.randn(n, ranks, device=device),
+            "colours": torch.randn(n, ranks, 3, device=device),
+            "background": torch.zeros(3, device=device),
+            "resolution": resolution,
+            "width": side,
+            "height": side,
+        }
+
+    for num_views, side in ((1, 512), (4, 128)):
+        yield Case(
+            op="march",
+            name=f"64^3 shell ({len(shell(64, device, radius=0.365))} voxels), 16 ranks, 8^3, {num_views} x {side}^2",
+            call=march if num_views == 1 else march_views,
+            inputs=inputs(64, 16, 8, side) | ({} if num_views == 1 else views(num_views, device)),
+            small=inputs(6, 5, 4, 20) | ({} if num_views == 1 else views(2, device)),
+            gradients=("factors", "density", "colours"),
+            gradient_ratio=1e-3,
+        )
+
+
 def packed_attention(device: str) -> Iterator[Case]:
     from trellis_ops.packed_attention import packed_attention, windowed_attention
 
@@ -270,6 +300,7 @@ CASES: dict[str, Callable[[str], Iterator[Case]]] = {
     "packed_attention": packed_attention,
     "submanifold_conv": submanifold_conv,
     "splat": splat,
+    "march": march,
     "isosurface": isosurface,
     "rasterize": rasterize,
 }

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
+from trellis_cli import console
 from trellis_cli.data.index import read_manifest
 from trellis_cli.geometry.cameras import Cameras, orbit
 from trellis_cli.io.aside import aside
@@ -74,7 +75,7 @@ def main() -> None:
                 image.save(part, "PNG")
             else:
                 as_photo(image, number).save(part, "JPEG", quality=88)
-        print(target)
+        console.result(str(target))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ def decode(
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
     backend: o.Backend = None,
+    keep_loaded: o.KeepLoaded = None,
+    dry_run: o.DryRun = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
     json: o.Json = False,
@@ -37,9 +39,17 @@ def decode(
         from trellis_cli.io.inputs import gather
         from trellis_cli.io.model_folders import open_model
         from trellis_cli.stages.decode import decode as stage
+        from trellis_cli.stages.decode import decode_plan
 
+        paths, folder = gather(inputs, (".h5",), what="a stage file"), open_model(model)
+        computed = o.torso_dtype(dtype, chosen)
+        if dry_run:
+            plan = decode_plan(
+                paths, folder, kind=format, out=out, device=chosen, dtype=computed, keep_loaded=keep_loaded
+            )
+            return console.result(plan.text, plan.table, as_json=json)
         done = stage(
-            gather(inputs, (".h5",), what="a stage file"), open_model(model), kind=format, out=out,
-            device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite, retry_failed=retry_failed,
+            paths, folder, kind=format, out=out, device=chosen, dtype=computed, keep_loaded=keep_loaded,
+            overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(done.text, done, as_json=json)

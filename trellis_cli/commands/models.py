@@ -1,5 +1,6 @@
-"""`trellis models`: which models there are, what they hold, and how runs become one."""
+"""`trellis models`: which models there are, what they hold, fetching them, and how runs become one."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,37 +9,84 @@ import typer
 from trellis_cli import console
 from trellis_cli.commands import options as o
 
-app = typer.Typer(no_args_is_help=True, help="List, show and pack models.")
+app = typer.Typer(no_args_is_help=True, help="List, show, fetch, check and pack models.")
+Name = Annotated[str, typer.Argument(help="A model's name, folder, or id on the Hugging Face hub.")]
 
 
 @app.command("list")
 def list_(json: o.Json = False) -> None:
-    """List the shipped models.
+    """List the shipped and the released models, and which are on this machine.
 
     Example:  trellis models list
     """
-    from trellis_cli.io.model_folders import shipped
+    from trellis_cli.stages.models import listing
 
-    console.result("\n".join(shipped()), shipped(), as_json=json)
+    entries = listing()
+    lines = (f"{e.id:32} {e.state:12} {e.megabytes:8.1f} MB  {e.licence}  {e.says}".rstrip() for e in entries)
+    console.result("\n".join(lines), [asdict(e) for e in entries], as_json=json)
 
 
 @app.command()
-def info(
-    model: Annotated[str, typer.Argument(help="A model's name or folder.")] = "mini", json: o.Json = False
-) -> None:
-    """Show a model's networks, sizes and weights digest.
+def info(model: Name = "mini", json: o.Json = False) -> None:
+    """Show a model's networks, sizes, licence and weights digest.
 
     Example:  trellis models info mini
     """
     from trellis_cli.stages.models import describe
 
     report = describe(model)
-    console.result("\n".join(f"{k:30} {v}" for k, v in report.items()), report, as_json=json)
+    lines = [f"{k:30} {v}" for k, v in report.items() if k != "networks"]
+    for key, n in report["networks"].items():
+        told = n.get("problem") or (
+            f"{n['name']}, {n['parameters'] / 1e6:.1f} M parameters, {n['megabytes']} MB of {n['dtype']}"
+        )
+        lines.append(f"{key:30} {told}")
+    console.result("\n".join(lines), report, as_json=json)
+
+
+@app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(help="Its id on the Hugging Face hub, owner/name.", show_default=False)],
+    json: o.Json = False,
+) -> None:
+    """Fetch a model into the hub's cache: its networks, and the encoder of its prompts.
+
+    The only command that asks the network. What is there already stays; a broken download goes on.
+
+    Example:  trellis models fetch microsoft/TRELLIS-image-large
+    """
+    from trellis_cli.stages.models import fetch as stage
+
+    report = stage(model)
+    console.result(f"{report['id']}: {report['megabytes']} MB in {report['path']}", report, as_json=json)
+
+
+@app.command()
+def check(model: Name = "mini", json: o.Json = False) -> None:
+    """Hold each network's class against its weights file: keys and shapes. Exit code 3 where one does not fit.
+
+    Example:  trellis models check ./my-model
+    """
+    from trellis_cli.errors import FileError
+    from trellis_cli.stages.models import check as stage
+
+    verdicts = stage(model)
+    console.result("\n".join(f"{key:30} {text}" for key, text in verdicts.items()), verdicts, as_json=json)
+    if bad := [key for key, text in verdicts.items() if text != "ok"]:
+        raise FileError(
+            f"{len(bad)} of {len(verdicts)} networks of {model} are not what they should be: {', '.join(bad)}",
+            hint="fetch the model anew, or pack it again",
+        )
 
 
 @app.command()
 def pack(
-    runs: Annotated[list[Path], typer.Argument(help="Training runs, and folders with encoders.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Training runs (also of the published trainer), and folders with encoders.", show_default=False
+        ),
+    ],
     out: o.Out,
     store: Annotated[str, typer.Option(help="float32, float16 or int8.")] = "float32",
     settings: Annotated[
@@ -51,7 +99,7 @@ def pack(
 
     Example:  trellis models pack runs/* -o my-model --store float16
     """
-    from trellis_cli.stages.models import pack as stage
+    from trellis_cli.stages.pack_models import pack as stage
 
     report = stage(runs, out, store=store, settings=settings, overwrite=overwrite)
     console.result(f"{out}: {len(report['networks'])} networks, {report['megabytes']} MB", report, as_json=json)

@@ -31,9 +31,19 @@ Backend = Annotated[
 ]
 RequireGpu = Annotated[bool, typer.Option("--require-gpu", help="Fail rather than fall back to the CPU.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+KeepLoaded = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-loaded/--one-at-a-time",
+        help="Keep all networks in memory, or one at a time. By default all for several assets, where they fit.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="More notes.")]
-Model = Annotated[str, typer.Option(help="A model folder, or the name of a shipped model.")]
+Model = Annotated[
+    str, typer.Option(help="A model folder, a shipped model's name, or an id on the Hugging Face hub (owner/name).")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.", show_default=False),
@@ -88,6 +98,8 @@ def torso_dtype(dtype: str, device: str):
 
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
         raise UsageError(f"--dtype {dtype!r} is not known", hint="one of: auto, float32, bfloat16, float16")
+    if dtype == "float16" and device == "cpu":
+        console.note("float16 is no fast format of a CPU: --dtype auto is several times faster")
     return resolve(dtype, device)
 
 

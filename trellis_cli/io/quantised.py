@@ -38,6 +38,11 @@ def dequantise(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         scale = stored.get(key + SCALE)
         if scale is not None:
-            value = value.float() * scale.float().view(-1, *[1] * (value.ndim - 1))
+            value = dequantised(value, scale)
         state[key] = value.float() if value.is_floating_point() else value
     return state
+
+
+def dequantised(whole: Tensor, scale: Tensor) -> Tensor:
+    """One matrix in float32, from its int8 numbers and the scale of each row."""
+    return whole.float() * scale.float().view(-1, *[1] * (whole.ndim - 1))

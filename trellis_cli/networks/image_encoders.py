@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.networks.conv_trunks import ConvTrunk, imagenet_normalised
+from trellis_cli.networks.quiet_transformers import quietly
 
 SHIPPED_WEIGHTS = Path(str(files("trellis_cli"))) / "models" / "mini" / "ckpts"
 DINOV2 = "facebook/dinov2-with-registers-large"
@@ -90,10 +91,15 @@ class DinoV2Encoder:
         size = (self.image_size, self.image_size)
         if tuple(images.shape[2:]) != size:
             images = F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-        tokens = self.network(imagenet_normalised(images), output_hidden_states=True).hidden_states[-1]
+        tokens = self.tokens(images)
         side = self.image_size // self._patch_size
         patches = tokens[:, self._num_prefix :].transpose(1, 2)
         return patches.reshape(len(images), self.channels, side, side)
+
+    @torch.no_grad()
+    def tokens(self, images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v t c"]:
+        """Every token before the last norm: [cls], the registers, then the patches row by row."""
+        return self.network(imagenet_normalised(images), output_hidden_states=True).hidden_states[-1]
 
 
 def load_image_encoder(source: Path | str = "alexnet", *, device: str = "cpu") -> "AlexNetEncoder | DinoV2Encoder":
@@ -109,7 +115,7 @@ def load_image_encoder(source: Path | str = "alexnet", *, device: str = "cpu") -
     if str(source) == "alexnet" or (folder.is_dir() and not (folder / "config.json").is_file()):
         hint = f"python recipes/mini/fetch_weights.py --out {folder}"
         raise MissingError(f"{folder}: neither image_encoder.json nor a transformers config.json in it", hint=hint)
-    return _load_dinov2(DINOV2 if str(source) == "dinov2" else str(source)).to(device)
+    return load_dinov2(DINOV2 if str(source) == "dinov2" else str(source)).to(device)
 
 
 def _load_alexnet(folder: Path) -> AlexNetEncoder:
@@ -126,14 +132,25 @@ def _load_alexnet(folder: Path) -> AlexNetEncoder:
     return encoder
 
 
-def _load_dinov2(source: str) -> DinoV2Encoder:
+def load_dinov2(source: str) -> DinoV2Encoder:
+    """DINOv2 with registers of a transformers folder, or of a hub id in the cache.
+
+    Raises:
+        MissingError: the weights are not on this machine; nothing is fetched.
+        FileError: they are of something else.
+    """
+    from safetensors import SafetensorError
     from transformers import Dinov2WithRegistersModel
 
     try:
-        network = Dinov2WithRegistersModel.from_pretrained(source, local_files_only=True)
+        with quietly():
+            network = Dinov2WithRegistersModel.from_pretrained(source, local_files_only=True)
     except OSError as error:
         hint = f"hf download {source}" if not Path(source).is_dir() else "fetch the folder anew"
         raise MissingError(f"{source}: DINOv2's weights are not on this machine", hint=hint) from error
+    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileError(f"{source}: not DINOv2 with registers: {reason}", hint="fetch it anew") from error
     return DinoV2Encoder(network, source if source == DINOV2 else Path(source).name)
 
 

@@ -32,6 +32,8 @@ from trellis_cli.stages.decode_stage_files import (
     write_stage_files,
 )
 from trellis_cli.stages.painting import colours_at
+from trellis_cli.stages.plan import Plan, decoding_plan
+from trellis_cli.stages.resident import Networks, decide_keep
 from trellis_ops.isosurface import isosurface
 
 FORMATS = {"mesh": (".glb", ".obj", ".ply", ".stl"), "gaussians": (".ply", ".splat"), "radiance-field": ()}
@@ -42,18 +44,28 @@ MAX_FACES = 60_000
 
 class Decoder:
     """One decoder of a model in memory. A mesh takes its colours from the model's Gaussians, if it has any: the mesh
-    decoder's own, of which the loss thinks little, come late. (The published pipeline bakes Gaussians too.)"""
+    decoder's own, of which the loss thinks little, come late. (The published pipeline bakes Gaussians too.)
+
+    Networks are loaded when they are first used. `keep`: both of a mesh stay in memory; without, they take turns.
+    """
 
     def __init__(
-        self, model: ModelFolder, kind: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        model: ModelFolder,
+        kind: str,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        keep: bool = True,
     ) -> None:
         self.kind, self.device = kind, device
-        self.network = cast(
-            SlatTransformer,
-            model.load(NETWORKS[kind], device=device, dtype=dtype),
-        )
-        paints = kind == "mesh" and "slat_decoder_gs" in model.pipeline.get("models", {})
-        self.painter = Decoder(model, "gaussians", device=device, dtype=dtype) if paints else None
+        self.keys = decoder_keys(model, kind)
+        self._networks = Networks(model, device=device, dtype=dtype, keep=keep)
+
+    @property
+    def network(self) -> SlatTransformer:
+        """The decoder of `kind`, in memory."""
+        return cast(SlatTransformer, self._networks(self.keys[0]))
 
     def latents(self, group: StageGroup, index: int) -> Packed:
         """The latents of one asset of an open file.
@@ -77,8 +89,8 @@ class Decoder:
 
     @torch.no_grad()
     def gaussians(self, latents: Packed) -> Gaussians:
-        """The Gaussians of one asset."""
-        return self.network(latents.to(self.device))[0]
+        """The Gaussians of one asset; of a decoder of meshes, those that paint them."""
+        return self._networks(self.keys[-1])(latents.to(self.device))[0]
 
     @torch.no_grad()
     def radiance_field(self, latents: Packed) -> RadianceField:
@@ -92,26 +104,37 @@ class Decoder:
         Raises:
             TrellisError: the decoder's field crosses zero nowhere.
         """
-        assert isinstance(self.network, MeshDecoder)
-        fields = self.network(latents.to(self.device))[0]
+        mesh = self._surface(latents)
+        mesh = clean_mesh(mesh, max_faces=max_faces) if clean else mesh
+        if len(self.keys) > 1:
+            mesh = replace(mesh, colours=colours_at(mesh.vertices, self.gaussians(latents)))
+        return mesh
+
+    def _surface(self, latents: Packed) -> Mesh:
+        """As the network gives it. The fields, by far the largest of all, are gone when this returns."""
+        network = self.network
+        assert isinstance(network, MeshDecoder)
+        fields = network(latents.to(self.device))[0]
         surface = isosurface(
             fields.coords,
             fields.sdf,
             fields.deform,
             fields.weights,
             fields.attributes,
-            resolution=self.network.fine_resolution,
+            resolution=network.fine_resolution,
         )
         if not len(surface.faces):
             raise TrellisError(
                 "the mesh decoder found no surface", hint="decode --format gaussians, or sample with another seed"
             )
         colours, normals = surface.attributes[:, :3].clamp(0, 1), surface.attributes[:, 3:] * 2 - 1
-        mesh = Mesh(surface.vertices.cpu(), surface.faces.cpu(), colours.cpu(), normals.cpu())
-        mesh = clean_mesh(mesh, max_faces=max_faces) if clean else mesh
-        if self.painter is not None:
-            mesh = replace(mesh, colours=colours_at(mesh.vertices, self.painter.gaussians(latents)))
-        return mesh
+        return Mesh(surface.vertices.cpu(), surface.faces.cpu(), colours.cpu(), normals.cpu())
+
+
+def decoder_keys(model: ModelFolder, kind: str) -> list[str]:
+    """The networks that decode to a kind, in the order of their use: a mesh's painter comes last."""
+    paints = kind == "mesh" and model.has(NETWORKS["gaussians"])
+    return [NETWORKS[kind], *([NETWORKS["gaussians"]] if paints else [])]
 
 
 def decode(
@@ -122,6 +145,7 @@ def decode(
     out: Path | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    keep_loaded: bool | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Decoded:
@@ -132,6 +156,7 @@ def decode(
             not tell.
         out: a file for one asset, a folder, or a .h5 stage file; by default beside each input, `x.slat.h5` to `x.glb`.
             Radiance fields go to stage files alone, by default one beside each input, `x.slat.h5` to `x.rf.h5`.
+        keep_loaded: keep both networks of a mesh in memory; see `resident.decide_keep`.
 
     Raises:
         UsageError: formats that contradict, one file name for several assets, or another file in the way.
@@ -146,10 +171,11 @@ def decode(
 
     @cache
     def decoder() -> Decoder:  # not before something is to be done
-        return Decoder(model, kind, device=device, dtype=dtype)
+        keep = decide_keep(keep_loaded, model, decoder_keys(model, kind), len(sources), device, dtype)
+        return Decoder(model, kind, device=device, dtype=dtype, keep=keep)
 
+    sources: list[Source] = []
     with ExitStack() as stack:
-        sources: list[Source] = []
         bad: list[tuple[str, TrellisError]] = []
         for path in inputs:
             try:
@@ -180,6 +206,25 @@ def decode(
             sources, content, parameters | {"weights": model.digest}, inputs, out, suffix,
             bad=bad, overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
+
+
+def decode_plan(
+    inputs: Sequence[Path],
+    model: ModelFolder,
+    *,
+    kind: str | None = None,
+    out: Path | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    keep_loaded: bool | None = None,
+) -> Plan:
+    """What `decode` would do with the same arguments. Raises UsageError, FileError."""
+    keys = decoder_keys(model, resolve_kind(kind, out))
+    voxels: list[int] = []
+    for path in inputs:
+        with open_stage(path) as file:
+            voxels += file.group("slat").lengths.tolist()
+    return decoding_plan(model, keys, device=device, dtype=dtype, voxels=voxels, keep_loaded=keep_loaded)
 
 
 def _stage_asset(decoder: Decoder, source: Source) -> Asset:

@@ -1,95 +1,225 @@
-"""Model folders: described, and packed from training runs."""
+"""Models: which there are, what one holds, whether its files are what its networks want, and fetching one."""
 
-import json
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trellis_cli.errors import FileError, UsageError
-from trellis_cli.io.aside import write_bytes, write_text
-from trellis_cli.io.model_folders import load_network, open_model, read_network_json, save_network
+import torch
 
-ENCODERS = {
-    "text_cond_model": ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json"),
-    "image_cond_model": ("image_tokens.json", "image_encoder.json", "image_encoder.safetensors"),
+from trellis_cli.errors import FileError, MissingError, TrellisError, UsageError
+from trellis_cli.io import hub
+from trellis_cli.io.model_folders import UNLISTED, ModelFolder, open_model, read_network_json, shipped
+from trellis_cli.io.weights import StoredWeights
+from trellis_cli.networks.published import build_network, num_parameters
+
+MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A published model: what fetching it brings, weights of its conditioner not among it."""
+
+    bytes: int
+    licence: str
+    says: str
+
+
+DECODERS_BYTES = 672_359_000  # of the four decoders, which the text models take from image-large
+RELEASED = {
+    "microsoft/TRELLIS-image-large": Released(3_299_000_000, "MIT", "from images, 1.2 billion parameters"),
+    "microsoft/TRELLIS-text-base": Released(700_000_000 + DECODERS_BYTES, "MIT", "from texts, 342 million"),
+    "microsoft/TRELLIS-text-large": Released(2_284_000_000 + DECODERS_BYTES, "MIT", "from texts, 1.1 billion"),
+    "microsoft/TRELLIS-text-xlarge": Released(4_127_000_000 + DECODERS_BYTES, "MIT", "from texts, 2.0 billion"),
 }
-DEFAULT_SAMPLERS = {
-    "sparse_structure_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
-    "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
-}
+SHIPPED_LICENCE = "CC BY-SA 3.0 (its encoders: licences beside them)"
 
 
-def describe(model: str) -> dict[str, Any]:
-    """Where a model lies, each network's class and size on disk, and the weights digest."""
-    folder = open_model(model)
-    report: dict[str, Any] = {"id": folder.id, "path": str(folder.path), "digest": folder.digest}
-    for key in sorted(folder.pipeline.get("models", {})):
-        stem = folder.stem(key)
-        weights = stem.with_name(stem.name + ".safetensors")
-        size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "missing"
-        report[key] = f"{read_network_json(stem)[0]}, {size}"
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model that can be named by --model."""
+
+    id: str
+    state: str  # shipped, fetched, "in part" or "not fetched"
+    megabytes: float
+    licence: str
+    says: str = ""
+
+
+def listing() -> list[Entry]:
+    """The shipped models, the released ones, and what else of the kind the hub's cache holds."""
+    entries = [
+        Entry(name, "shipped", _megabytes(open_model(name)), SHIPPED_LICENCE, _says(open_model(name)))
+        for name in shipped()
+    ]
+    for name, released in RELEASED.items():
+        entries.append(Entry(name, _state(name), round(released.bytes / MB, 1), released.licence, released.says))
+    known = {*RELEASED, *(f"JeffreyXiang/{name.partition('/')[2]}" for name in RELEASED)}
+    for name in hub.cached_repositories():
+        if name not in known and _is_ours(name):
+            entries.append(
+                Entry(name, _state(name), _megabytes(open_model(name)), "see its model card", _says(open_model(name)))
+            )
+    return entries
+
+
+def _says(model: ModelFolder) -> str:
+    kinds = {"text_cond_model": "texts", "image_cond_model": "images"}
+    return "from " + " or ".join(word for key, word in kinds.items() if key in model.pipeline)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a repository with a pipeline.json is a model of this kind; other programs use the name too."""
+    try:
+        return "slat_normalization" in open_model(name).pipeline
+    except TrellisError:
+        return False
+
+
+def _state(name: str) -> str:
+    if hub.cached(name, "pipeline.json") is None:
+        return "not fetched"
+    try:
+        return "in part" if missing_files(open_model(name)) else "fetched"
+    except FileError:
+        return "damaged"
+
+
+def _megabytes(model: ModelFolder) -> float:
+    return round(sum(path.stat().st_size for path in model.files.values()) / MB, 1)
+
+
+def missing_files(model: ModelFolder) -> list[str]:
+    """Files of the networks that pipeline.json names and that are nowhere."""
+    wanted = [value + suffix for value in model.models.values() for suffix in (".json", ".safetensors")]
+    return [name for name in wanted if name not in model.files]
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Where a model lies, each network's class, parameters, size and stored dtype, licence, and the weights digest."""
+    model = open_model(name)
+    report: dict[str, Any] = {
+        "id": model.id,
+        "path": str(model.path),
+        "digest": model.digest,
+        "licence": _licence(model),
+        "megabytes": _megabytes(model),
+    }
+    for key in ("text_cond_model", "image_cond_model"):
+        if key in model.pipeline:
+            report[key] = model.pipeline[key]
+    report["networks"] = {key: _network(model, key) for key in sorted(model.models)}
     return report
 
 
-def pack(
-    runs: Sequence[Path], out: Path, *, store: str = "float32", settings: Path | None = None, overwrite: bool = False
-) -> dict[str, Any]:
-    """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold encoders.
+def _licence(model: ModelFolder) -> str:
+    if model.id in shipped():
+        return SHIPPED_LICENCE
+    return RELEASED[model.id].licence if model.id in RELEASED else "unknown; see its model card"
 
-    Flows from images keep their keys' `_image` beside flows from texts; alone they are the pipeline's flows.
 
-    Args:
-        settings: a TOML file with [sparse_structure_sampler] and [slat_sampler]; see DEFAULT_SAMPLERS.
+def _network(model: ModelFolder, key: str) -> dict[str, Any]:
+    try:
+        stem = model.stem(key)
+        name, args = read_network_json(stem)
+        with torch.device("meta"):
+            parameters = num_parameters(build_network(name, args))
+        weights = StoredWeights(_weights(stem))
+    except TrellisError as error:
+        return {"problem": error.problem}
+    return {
+        "name": name,
+        "parameters": parameters,
+        "megabytes": round(weights.num_bytes / MB, 1),
+        "dtype": "+".join(sorted(set(weights.dtypes.values()))),
+        "path": str(stem),
+    }
+
+
+def _weights(stem: Path) -> Path:
+    path = stem.with_name(stem.name + ".safetensors")
+    if not path.is_file():
+        raise MissingError(f"{path}: the weights are missing", hint="trellis models fetch OWNER/NAME")
+    return path
+
+
+def check(name: str) -> dict[str, str]:
+    """Each network's key -> "ok" or what is wrong: its class is built and compared with the header of its weights file.
+
+    The weights themselves are not read.
+    """
+    model = open_model(name)
+    return {key: _verdict(model, key) for key in sorted(model.models)}
+
+
+def _verdict(model: ModelFolder, key: str) -> str:
+    try:
+        stem = model.stem(key)
+        name, args = read_network_json(stem)
+        with torch.device("meta"):
+            wanted = {k: tuple(v.shape) for k, v in build_network(name, args).state_dict().items()}
+        found = StoredWeights(_weights(stem)).shapes
+    except TrellisError as error:
+        return error.problem
+    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    wrong = [f"{k} is {list(found[k])}, not {list(wanted[k])}" for k in wanted if k in found and found[k] != wanted[k]]
+    problems = [_counted("missing", missing), _counted("unknown", unknown), _counted("of another shape", wrong)]
+    return "; ".join(p for p in problems if p) or "ok"
+
+
+def _counted(what: str, names: list[str]) -> str:
+    return f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else ""
+
+
+def fetch(name: str) -> dict[str, Any]:
+    """Fetch a model of the hub into its cache: the networks its pipeline names, wherever they lie, and the weights of
+    the encoder of its prompts; nothing that is there already. Also such an encoder alone.
 
     Raises:
-        UsageError: the folder is in the way, or an unknown `store`.
-        FileError: no network at all in the given folders.
+        UsageError: not an id of the hub.
+        MissingError: the hub cannot be reached, has no such model, or the model is not whole there.
     """
-    if store not in ("float32", "float16", "int8"):
-        raise UsageError(f"--store {store!r} is not known", hint="one of: float32, float16, int8")
-    if (out / "pipeline.json").exists() and not overwrite:
-        raise UsageError(f"{out} already is a model folder", hint="pass --overwrite to replace its networks")
-    ckpts = out / "ckpts"
-    ckpts.mkdir(parents=True, exist_ok=True)
-    networks: dict[str, str] = {}
-    arguments: dict[str, Any] = {}
-    for run in runs:
-        folder = run / "ckpts" if (run / "ckpts").is_dir() else run
-        for argument, names in ENCODERS.items():
-            if all((folder / name).is_file() for name in names):
-                for name in names:
-                    if (folder / name).resolve() != (ckpts / name).resolve():
-                        write_bytes(ckpts / name, (folder / name).read_bytes())
-                arguments[argument] = "ckpts"
-        if run != folder:
-            for path in sorted(folder.glob("*.json")):
-                stem = path.with_suffix("")
-                save_network(ckpts / stem.name, *read_network_json(stem), load_network(stem), store=store)
-                networks[stem.name] = f"ckpts/{stem.name}"
-        if (run / "normalization.json").is_file():
-            arguments["slat_normalization"] = json.loads((run / "normalization.json").read_text())
-    if not networks:
-        raise FileError(
-            f"no network in {', '.join(map(str, runs))}", hint="give folders of `train-vae` and `train-flow` runs"
-        )
-    _write_pipeline(out, networks, arguments, settings)
-    size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
-    return {"out": str(out), "networks": sorted(networks), "megabytes": round(size / 1e6, 1)}
+    if name in shipped():
+        raise UsageError(f"{name} is shipped: there is nothing to fetch", hint=f"trellis models info {name}")
+    if not hub.is_hub_id(name):
+        raise UsageError(f"{name!r} is no id on the hub", hint="for example microsoft/TRELLIS-image-large")
+    name = hub.current_name(name)
+    encoders = encoder_files()
+    if name in encoders:
+        return {"id": name, "path": str(hub.download(name, encoders[name])), "megabytes": 0.0}
+    hub.download(name, ["pipeline.json"])
+    model = open_model(name)
+    values = list(dict(model.pipeline.get("models", {})).values()) + [f"ckpts/{file}" for file in UNLISTED.values()]
+    hub.download(name, _patterns(values))
+    elsewhere: dict[str, list[str]] = {}
+    for value in {v.rpartition(".")[0] for v in missing_files(open_model(name))}:
+        if place := hub.split_path(value):
+            elsewhere.setdefault(hub.current_name(place[0]), []).append(place[1])
+    for repository, paths in sorted(elsewhere.items()):
+        hub.download(repository, _patterns(paths))
+    model = open_model(name)
+    if missing := missing_files(model):
+        raise MissingError(f"{name} on the hub has no {missing[0]}", hint=f"trellis models check {name}")
+    for encoder in _encoders_of(model):
+        hub.download(encoder, encoders[encoder])
+    return {"id": name, "path": str(model.path), "megabytes": _megabytes(model)}
 
 
-def _write_pipeline(out: Path, networks: dict[str, str], arguments: dict[str, Any], settings: Path | None) -> None:
-    samplers = DEFAULT_SAMPLERS | (tomllib.loads(settings.read_text()) if settings else {})
-    if unknown := samplers.keys() - DEFAULT_SAMPLERS.keys():
-        raise UsageError(f"{settings}: no such sampler {min(unknown)!r}", hint=f"known: {', '.join(DEFAULT_SAMPLERS)}")
-    table = {
-        key: {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5}, "params": params}
-        for key, params in samplers.items()
-    }
-    plain = {key.removesuffix("_image"): path for key, path in networks.items()}
-    if len(plain) == len(networks):
-        networks = plain
-    from_images = "image_cond_model" in arguments and "text_cond_model" not in arguments
-    name = "TrellisImageTo3DPipeline" if from_images else "TrellisTextTo3DPipeline"
-    pipeline = {"name": name, "args": {"models": networks, **table, **arguments}}
-    write_text(out / "pipeline.json", json.dumps(pipeline, indent=4) + "\n")
+def _patterns(values: list[str]) -> list[str]:
+    return [value + suffix for value in values for suffix in (".json", ".safetensors")]
+
+
+def encoder_files() -> Mapping[str, Sequence[str]]:
+    """The hub's ids of the encoders that released models name, and the files of them that are needed."""
+    from trellis_cli.networks.clip_text import FILES
+    from trellis_cli.networks.dino_tokens import HUB_IDS
+
+    dino = ("config.json", "model.safetensors", "preprocessor_config.json")
+    return {"openai/clip-vit-large-patch14": FILES, **dict.fromkeys(HUB_IDS.values(), dino)}
+
+
+def _encoders_of(model: ModelFolder) -> list[str]:
+    from trellis_cli.networks.dino_tokens import HUB_IDS
+
+    named = [str(model.pipeline[k]) for k in ("text_cond_model", "image_cond_model") if k in model.pipeline]
+    return [found for found in (HUB_IDS.get(n, n) for n in named) if found in encoder_files()]

@@ -1,19 +1,30 @@
 """A model's two flows and its structure decoder in memory: conditions in, voxels and latents out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from trellis_cli.errors import MissingError
-from trellis_cli.flow.guidance import Velocity, guided
+from trellis_cli.errors import FileError, MissingError
+from trellis_cli.flow.guidance import Velocity, averaged, guided, in_turn
 from trellis_cli.flow.sampler import euler
 from trellis_cli.flow.schedule import time_steps
 from trellis_cli.geometry.packed import Packed, dense_to_packed, packed_to_dense
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
+from trellis_cli.stages.resident import Networks
+
+STRUCTURE_FLOW, STRUCTURE_DECODER, SLAT_FLOW = (
+    "sparse_structure_flow_model",
+    "sparse_structure_decoder",
+    "slat_flow_model",
+)
+
+Multi = Literal["stochastic", "multidiffusion"]
+"""How several conditions make one asset: each step follows the next one, or every step the mean of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,44 +38,58 @@ class SamplerSettings:
 
     @staticmethod
     def of(pipeline: dict[str, Any], key: str) -> "SamplerSettings":
-        """The model's own, from pipeline.json (`sparse_structure_sampler` or `slat_sampler`)."""
-        params = pipeline[key]["params"]
-        low, high = params.get("cfg_interval", (0.0, 1.0))
-        return SamplerSettings(
-            int(params["steps"]), float(params["cfg_strength"]), (low, high), float(params["rescale_t"])
-        )
+        """The model's own, from pipeline.json (`sparse_structure_sampler` or `slat_sampler`). Raises FileError."""
+        try:
+            params = pipeline[key]["params"]
+            low, high = params.get("cfg_interval", (0.0, 1.0))
+            return SamplerSettings(
+                int(params["steps"]),
+                float(params["cfg_strength"]),
+                (float(low), float(high)),
+                float(params.get("rescale_t", 1.0)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(
+                f"pipeline.json does not describe its {key}: {error!r}", hint="fetch the model anew"
+            ) from error
 
-    def changed(self, steps: int | None, guidance: float | None) -> "SamplerSettings":
-        return replace(
-            self, steps=self.steps if steps is None else steps, guidance=self.guidance if guidance is None else guidance
-        )
+    def changed(self, **changes: Any) -> "SamplerSettings":
+        """With the given fields in place of the model's own; None changes nothing."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 class Pipeline:
-    """The networks that turn conditions into latents: structure flow, structure decoder, latent flow."""
+    """The networks that turn conditions into latents: structure flow, structure decoder, latent flow.
 
-    def __init__(self, model: ModelFolder, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        self.model, self.device = model, device
-        self.structure_flow = _flow(model, "sparse_structure_flow_model", device, dtype)
-        self.decoder = model.load("sparse_structure_decoder", device=device, dtype=dtype)
-        self.slat_flow = _flow(model, "slat_flow_model", device, dtype)
-        table = argument(model, "slat_normalization")
+    `flows` ends the keys of the flows in pipeline.json: "_image" where a model has flows for images beside those for
+    text (`conditioners.flows_for`).
+    """
+
+    def __init__(self, networks: Networks, *, flows: str = "") -> None:
+        self.networks, self.flows = networks, flows
+        table = argument(networks.model, "slat_normalization")
         self.mean, self.std = torch.tensor(table["mean"]), torch.tensor(table["std"])
 
     @torch.no_grad()
     def structure(
-        self, condition: Condition, negative: Condition, settings: SamplerSettings, generator: torch.Generator
+        self,
+        condition: Condition,
+        negative: Condition,
+        settings: SamplerSettings,
+        generator: torch.Generator,
+        *,
+        multi: Multi | None = None,
     ) -> Tensor:
-        """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU."""
-        flow = self.structure_flow
+        """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU. `multi`: see `denoise`."""
+        flow = self._flow(STRUCTURE_FLOW)
         r = flow.resolution
         noise = dense_to_packed(torch.randn(1, flow.in_channels, r, r, r, generator=generator))
-        return packed_to_dense(self._sample(flow, noise, condition, negative, settings))
+        return packed_to_dense(self._sample(flow, noise, condition, negative, settings, multi))
 
     @torch.no_grad()
     def voxels(self, latent: Tensor) -> Tensor:
         """Active voxels int32 [n, 3] of a structure latent, in lexicographic order."""
-        logits = self.decoder(latent.to(self.device))
+        logits = self.networks(STRUCTURE_DECODER)(latent.to(self.networks.device))
         return torch.argwhere(logits[0, 0] > 0).int().cpu()
 
     @torch.no_grad()
@@ -75,23 +100,63 @@ class Pipeline:
         coords: Tensor,
         settings: SamplerSettings,
         generator: torch.Generator,
+        *,
+        multi: Multi | None = None,
     ) -> Tensor:
         """A latent [n, c] for each voxel, not normalised."""
-        noise = torch.randn(len(coords), self.slat_flow.in_channels, generator=generator)
+        flow = self._flow(SLAT_FLOW)
+        noise = torch.randn(len(coords), flow.in_channels, generator=generator)
         x = Packed(noise, coords, torch.tensor([0, len(coords)]))
-        return self._sample(self.slat_flow, x, condition, negative, settings).feats * self.std + self.mean
+        return self._sample(flow, x, condition, negative, settings, multi).feats * self.std + self.mean
+
+    def _flow(self, key: str) -> FlowNetwork:
+        network = self.networks(key + self.flows)
+        assert isinstance(network, FlowNetwork)
+        return network
 
     def _sample(
-        self, flow: FlowNetwork, noise: Packed, condition: Condition, negative: Condition, settings: SamplerSettings
+        self,
+        flow: FlowNetwork,
+        noise: Packed,
+        condition: Condition,
+        negative: Condition,
+        settings: SamplerSettings,
+        multi: Multi | None,
     ) -> Packed:
-        d = self.device
-        return denoise(flow, noise.to(d), condition.to(d), negative.to(d), settings).to("cpu")
+        d = self.networks.device
+        return denoise(flow, noise.to(d), condition.to(d), negative.to(d), settings, multi=multi).to("cpu")
+
+
+def network_keys(flows: Iterable[str], *, with_structure: bool = True) -> list[str]:
+    """The networks that prompts of these flows run through, in order; without the first two where voxels are given."""
+    keys = []
+    for end in flows:
+        keys += [STRUCTURE_FLOW + end, STRUCTURE_DECODER] if with_structure else []
+        keys.append(SLAT_FLOW + end)
+    return list(dict.fromkeys(keys))
 
 
 def denoise(
-    flow: FlowNetwork, noise: Packed, condition: Condition, negative: Condition, settings: SamplerSettings
+    flow: FlowNetwork,
+    noise: Packed,
+    condition: Condition,
+    negative: Condition,
+    settings: SamplerSettings,
+    *,
+    multi: Multi | None = None,
 ) -> Packed:
-    """One sample of a flow: guided Euler steps from noise to data, on the noise's device."""
+    """One sample of a flow: guided Euler steps from noise to data, on the noise's device.
+
+    Args:
+        condition: a single one, or those of several images of one object, which `multi` makes one velocity of.
+        negative: a single one.
+
+    Raises:
+        ValueError: several conditions without `multi`.
+    """
+    if len(condition) != 1 and multi is None:
+        raise ValueError(f"{len(condition)} conditions for one asset need `multi`")
+    times = time_steps(settings.steps, rescale=settings.rescale_t)
     plan = flow.plan(noise.coords, noise.offsets)
 
     def velocity(condition: Condition) -> Velocity:
@@ -100,14 +165,10 @@ def denoise(
 
         return v
 
-    both = guided(velocity(condition), velocity(negative), strength=settings.guidance, interval=settings.interval)
-    return noise.with_feats(euler(both, noise.feats, time_steps(settings.steps, rescale=settings.rescale_t)))
-
-
-def _flow(model: ModelFolder, key: str, device: str, dtype: torch.dtype) -> FlowNetwork:
-    network = model.load(key, device=device, dtype=dtype)
-    assert isinstance(network, FlowNetwork)
-    return network
+    each = [velocity(condition[i]) for i in range(len(condition))]
+    conditional = each[0] if len(each) == 1 else averaged(each) if multi == "multidiffusion" else in_turn(each, times)
+    both = guided(conditional, velocity(negative), strength=settings.guidance, interval=settings.interval)
+    return noise.with_feats(euler(both, noise.feats, times))
 
 
 def argument(model: ModelFolder, key: str) -> Any:
@@ -122,4 +183,4 @@ def argument(model: ModelFolder, key: str) -> Any:
 
 def fine_resolution(model: ModelFolder) -> int:
     """Voxels along an edge of the latents' grid."""
-    return int(read_network_json(model.stem("slat_flow_model"))[1]["resolution"])
+    return int(read_network_json(model.stem(SLAT_FLOW))[1]["resolution"])

@@ -1,136 +1,237 @@
-"""Words to latents: the two flows, structure first, then a latent on each active voxel. /structure and /slat files."""
+"""Prompts to latents: two flows, structure first, then a latent on each active voxel. /structure and /slat files."""
 
-import hashlib
-import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trellis_cli.errors import TrellisError, UsageError
+from trellis_cli.data.prompt_lists import MAX_SEED, Prompt
+from trellis_cli.errors import FileError, TrellisError, UsageError
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
 from trellis_cli.networks.condition import Condition
-from trellis_cli.networks.text_encoder import load_text_encoder
 from trellis_cli.session import Item, Summary, run_batch
-from trellis_cli.stages.pipeline import Pipeline, SamplerSettings, argument, fine_resolution
+from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, conditioner, flows_for
+from trellis_cli.stages.given_voxels import GivenVoxels, read_voxels
+from trellis_cli.stages.image_prompts import prepared as prepare
+from trellis_cli.stages.image_prompts import resolved
+from trellis_cli.stages.pipeline import Multi, Pipeline, SamplerSettings, fine_resolution, network_keys
+from trellis_cli.stages.plan import Plan, sampling_plan
+from trellis_cli.stages.prompts import asset_ids, entry_of, named_entry
+from trellis_cli.stages.resident import Networks, decide_keep
+from trellis_cli.stages.sample_files import Asked, asset_name, save_prepared, write_each
+
+_log = logging.getLogger(__name__)
+Settings = tuple[SamplerSettings, SamplerSettings]  # of the structure's sampler, and of the latents'
 
 
-class TextPrompts:
-    """A model's text encoder, each text encoded once: both stages use it, and a text that is cut warns once."""
-
-    def __init__(self, model: ModelFolder, device: str) -> None:
-        self.encoder = load_text_encoder(model.path / argument(model, "text_cond_model")).to(device)
-        self._conditions: dict[str, Condition] = {}
-
-    def __call__(self, text: str) -> Condition:
-        if text not in self._conditions:
-            out = self.encoder.encode([text])
-            pooled = None if out.pooled is None else out.pooled.float()
-            self._conditions[text] = Condition(out.tokens.float(), out.offsets, pooled)
-        return self._conditions[text]
+def model_settings(model: ModelFolder) -> Settings:
+    """Both samplers' settings as the model's pipeline.json has them. Raises FileError."""
+    return (
+        SamplerSettings.of(model.pipeline, "sparse_structure_sampler"),
+        SamplerSettings.of(model.pipeline, "slat_sampler"),
+    )
 
 
 def sample(
-    texts: Sequence[str],
+    prompts: Sequence[str | Prompt],
     out: Path,
     model: ModelFolder,
     *,
     num: int = 1,
     seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
+    settings: Settings | None = None,
+    multi: Multi | None = None,
+    background: str = "auto",
+    prepared: Path | None = None,
+    structure: Path | None = None,
+    keep_loaded: bool | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Summary:
-    """Make `num` assets for each text. Asset k (counted over all) draws from its own generator, seeded seed + k.
+    """Make `num` assets for each prompt. Asset k (counted over all) draws from its own generator, seeded seed + k.
 
     Args:
-        shard: (i, n) makes the assets of every n-th text, from text i on; they are those of one go, ids and all.
+        prompts: texts, and images where the model answers to them. One with a seed of its own draws from that on.
+        out: a .h5 for all assets, or a folder for a file of each.
+        settings: of both samplers; the model's own by default.
+        multi: how several images of one prompt make one asset.
+        background: how pictures without transparency or mask are cut out (image_prompts.Background).
+        prepared: a folder to put the pictures in as the encoder sees them.
+        structure: a stage file whose voxels take the first flow's place: one asset's for all prompts, or one for each.
+            Only /slat is written then, and asset k draws its latents' noise alone.
+        keep_loaded: keep all networks in memory, or one at a time; see `resident.decide_keep`.
+        shard: (i, n) makes the assets of every n-th prompt, from prompt i on; they are those of one go, ids and all.
 
     Raises:
-        UsageError: an empty text.
-        TrellisError: the model made no voxel for a text.
+        UsageError: no prompt, or one that cannot be; an output that is in the way.
+        MissingError: the model does not answer to such prompts, or a file of it is missing.
+        TrellisError: the error of the only prompt there was.
+        SomeFailed: some of several failed; the ledger has the reasons.
     """
-    check_prompts(texts)
-    first = SamplerSettings.of(model.pipeline, "sparse_structure_sampler").changed(steps, guidance)
-    second = SamplerSettings.of(model.pipeline, "slat_sampler").changed(steps, guidance)
+    asked = [Prompt(p) if isinstance(p, str) else p for p in prompts]
+    check_prompts(asked, num, seed)
+    flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in asked})}
+    first, second = settings or model_settings(model)
+    entries, bad = _entries(asked)
+    given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(asked))
     parameters = {
         "model": model.id,
-        "text": list(texts),
+        "prompts": entries,
         "num": num,
-        "structure": asdict(first),
+        **({"voxels": given.digests} if given else {"structure": asdict(first)}),
         "slat": asdict(second),
         "dtype": str(dtype).removeprefix("torch."),
     }
-    provenance = Provenance("sample", parameters, seed=seed, model=model.provenance)
-    loaded: list[tuple[Pipeline, TextPrompts]] = []
+    if "image" in flows:
+        parameters |= {"background": resolved(background), "multi": multi}
+    lines = range(shard[0], len(asked), shard[1])
+    items, names = [], {}
+    for line, n, id_ in asset_ids(parameters, model.digest, seed):
+        if line in lines:
+            prompt = asked[line]
+            its_seed = seed + line * num + n if prompt.seed is None else prompt.seed + n
+            items.append(Item(id_, prompt.label[:60], Asked(prompt, line, its_seed)))
+            names[id_] = asset_name(prompt, line, n if num > 1 else None)
+    keys = network_keys(flows.values(), with_structure=given is None)
+    keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype)
+    networks = Networks(model, device=device, dtype=dtype, keep=keep)
+    sampler = _Sampler(networks, parameters, flows, (first, second), given)
+    readable = [(line, asked[line]) for line in lines if line not in bad]
+    if prepared is not None:
+        sampler.save_prepared(prepared, readable)
+    if len(asked) == 1 and num > 1 and readable and asked[0].images:
+        sampler.check_pictures(asked[0])
+    inputs = {pair for line, prompt in readable for pair in _named_files(prompt, entries[line])}
+    inputs |= {given.input} if given else set()
+    provenance = Provenance("sample", parameters, seed=seed, inputs=sorted(inputs), model=model.provenance)
+    attrs: dict[str, Any] = {} if given else {"structure": {}}
+    attrs |= {"slat": {"resolution": fine_resolution(model)}}
+    bad_inputs = [(asked[line].label, error) for line, error in bad.items() if line in lines]
+    options: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "bad_inputs": bad_inputs}
+    if out.suffix and not out.is_dir():
+        return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, **options)
+    return write_each(items, sampler.work, out, names, provenance, attrs, shard=shard, **options)
 
-    def work(item: Item) -> dict[str, Asset]:
-        if not loaded:  # not before something is to be done
-            loaded.append((Pipeline(model, device=device, dtype=dtype), TextPrompts(model, device)))
-        (pipeline, prompts), (number, text) = loaded[0], item.payload
-        generator = torch.Generator().manual_seed(seed + number)
-        condition, negative = prompts(text), prompts("")
-        latent = pipeline.structure(condition, negative, first, generator)
-        coords = pipeline.voxels(latent)
+
+def sample_plan(
+    prompts: Sequence[Prompt],
+    model: ModelFolder,
+    *,
+    num: int = 1,
+    settings: Settings | None = None,
+    structure: Path | None = None,
+    keep_loaded: bool | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    shard: tuple[int, int] = (0, 1),
+) -> Plan:
+    """What `sample` would do with the same arguments. Raises as it, and MissingError for a network's missing .json."""
+    flows = [flows_for(model, kind) for kind in sorted({prompt.kind for prompt in prompts})]
+    given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(prompts))
+    assets = len(range(shard[0], len(prompts), shard[1])) * num
+    voxels = max(map(len, given.coords)) if given else None
+    return sampling_plan(
+        model, flows, settings or model_settings(model), device=device, dtype=dtype, assets=assets,
+        keep_loaded=keep_loaded, voxels=voxels,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Sampler:
+    """What makes one asset; nothing is loaded before something is to be made."""
+
+    networks: Networks
+    parameters: Mapping[str, Any]
+    flows: Mapping[str, str]
+    settings: Settings
+    given: GivenVoxels | None
+    encoders: dict[str, Conditioner] = field(default_factory=dict)
+
+    def work(self, item: Item) -> dict[str, Asset]:
+        """The latents of an item. Raises FileError for a bad picture, TrellisError where the model makes no voxel."""
+        prompt, multi = item.payload.prompt, self.parameters.get("multi")
+        condition, negative = self.conditions(prompt)
+        pipeline = Pipeline(self.networks, flows=self.flows[prompt.kind])
+        generator = torch.Generator().manual_seed(item.payload.seed)
+        assets = {}
+        if self.given is None:
+            latent = pipeline.structure(condition, negative, self.settings[0], generator, multi=multi)
+            assets["structure"] = with_ids(item.id, lengths=latent[0, 0].numel(), latent=latent[0].numpy())
+            coords = pipeline.voxels(latent)
+        else:
+            coords = self.given.of(item.payload.line)
         if not len(coords):
             raise TrellisError(
-                f"the model made no voxel for {text!r} with seed {seed + number}",
+                f"the model made no voxel for {prompt.label!r} with seed {item.payload.seed}",
                 hint="try another --seed or --guidance",
             )
-        feats = pipeline.slat(condition, negative, coords, second, generator)
-        return {
-            "structure": with_ids(item.id, lengths=latent[0, 0].numel(), latent=latent[0].numpy()),
-            "slat": with_ids(item.id, lengths=len(coords), coords=coords.numpy().astype("int16"), feats=feats.numpy()),
-        }
+        feats = pipeline.slat(condition, negative, coords, self.settings[1], generator, multi=multi)
+        slat = with_ids(item.id, lengths=len(coords), coords=coords.numpy().astype("int16"), feats=feats.numpy())
+        return {**assets, "slat": slat}
 
-    items = [
-        Item(sample_id(model.digest, text, parameters, seed, line * num + n), text[:60], (line * num + n, text))
-        for line, text in enumerate(texts)
-        for n in range(num)
-        if line % shard[1] == shard[0]
-    ]
-    attrs = {"structure": {}, "slat": {"resolution": fine_resolution(model)}}
-    return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, in_order=True)
+    def conditions(self, prompt: Prompt) -> tuple[Condition, Condition]:
+        """What a prompt's flows attend to, and the negative. Where networks take turns, the encoder does too."""
+        if not self.networks.keep:
+            self.networks.drop()
+        encoder = self.conditioner(prompt.kind)
+        pair = encoder.condition(prompt), encoder.negative(prompt)
+        if not self.networks.keep:
+            self.encoders.clear()
+        return pair
+
+    def conditioner(self, kind: str) -> Conditioner:
+        n, background = self.networks, self.parameters.get("background", "")
+        if kind not in self.encoders:
+            self.encoders[kind] = conditioner(n.model, kind, device=n.device, background=background)
+        return self.encoders[kind]
+
+    def save_prepared(self, folder: Path, prompts: Sequence[tuple[int, Prompt]]) -> None:
+        """What the image encoder sees of each prompt, as PNG; a bad picture is left to be told of by `work`."""
+        encoder = self.conditioner("image") if "image" in self.flows else None
+        if not isinstance(encoder, ImageConditioner):
+            raise UsageError("--prepared is for image prompts, and there are none", hint="leave it out")
+        for line, prompt in prompts:
+            with suppress(FileError):
+                if prompt.images:
+                    save_prepared(folder, line, prompt, encoder.pictures(prompt))
+
+    def check_pictures(self, prompt: Prompt) -> None:
+        """Raises the error of the only prompt there is, rather than that all its assets failed."""
+        masks = prompt.masks or (None,) * len(prompt.images)
+        for path, mask in zip(prompt.images, masks, strict=True):
+            prepare(path, size=8, mask=mask, background=self.parameters["background"])
 
 
-def check_prompts(texts: Sequence[str]) -> None:
-    """Raises UsageError for no text at all or an empty one."""
-    if not texts or any(not t.strip() for t in texts):
-        raise UsageError("an empty prompt says nothing", hint='for example --text "log cabin"')
+def check_prompts(prompts: Sequence[Prompt], num: int = 1, seed: int = 0) -> None:
+    """Raises UsageError for no prompt at all, one that cannot be, or a seed that has no room for all assets."""
+    if not prompts:
+        raise UsageError("there is nothing to make: no prompt is given", hint='for example --text "log cabin"')
+    for prompt in prompts:
+        prompt.check()
+    if seed + len(prompts) * num > MAX_SEED:
+        raise UsageError(f"--seed {seed} is too large", hint=f"at most {MAX_SEED}, less the assets")
 
 
-def sample_id(weights: str, prompt: str, parameters: dict[str, Any], seed: int, number: int) -> str:
-    """sha256 of (weights digest, prompt digest, resolved parameters, seed, number in the list)."""
-    same = {k: v for k, v in parameters.items() if k not in ("model", "text", "num")}  # the weights say which model
-    parts = [
-        weights,
-        hashlib.sha256(prompt.encode()).hexdigest(),
-        json.dumps(same, sort_keys=True),
-        str(seed),
-        str(number),
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+def _entries(prompts: Sequence[Prompt]) -> tuple[list[dict[str, Any]], dict[int, TrellisError]]:
+    """Every prompt as the parameters list it, and by line the errors of those whose files cannot be read."""
+    entries: list[dict[str, Any]] = []
+    bad: dict[int, TrellisError] = {}
+    for line, prompt in enumerate(prompts):
+        try:
+            entries.append(entry_of(prompt, line))
+        except FileError as error:
+            entries.append(named_entry(prompt, line))
+            bad[line] = error
+    return entries, bad
 
 
-def prompts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """id -> prompt of each asset that a file of these attributes may hold; empty where `sample` did not write it.
-
-    By the ids, not by the order: a shard holds only some of the prompts its parameters list.
-    """
-    parameters = json.loads(attributes.get("parameters", "{}"))
-    if not str(attributes.get("command", "")).startswith("trellis sample "):
-        return {}
-    weights, num = json.loads(attributes["model"])["digest"], int(parameters["num"])
-    seed = int(attributes["seed"])
-    return {
-        sample_id(weights, text, parameters, seed, line * num + n): text if num == 1 else f"{text} ({n + 1})"
-        for line, text in enumerate(parameters["text"])
-        for n in range(num)
-    }
+def _named_files(prompt: Prompt, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(sha, path.name) for sha, path in zip(entry.get("files", ()), prompt.files, strict=True)]

@@ -29,7 +29,7 @@ from trellis_cli.representations.mesh import Mesh
 from trellis_cli.representations.radiance_field import RadianceField
 from trellis_cli.representations.spherical_harmonics import from_colours
 from trellis_cli.stages.decode import Decoder
-from trellis_cli.stages.sample import prompts_of
+from trellis_cli.stages.prompts import prompts_of
 from trellis_cli.stages.sources import into_cube
 
 VIEWABLE = (*READABLE, ".splat", ".h5")

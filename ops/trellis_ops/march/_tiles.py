@@ -81,6 +81,8 @@ def count(boxes, num_views, tiles_x, tiles_y, tile_counts, places):
 def _front_first(coords, origin):
     """Voxels in the order of their distance from the one at `origin`, in faces to cross; equal ones as they were."""
     n = len(coords)
+    if n == 0:
+        return np.empty(0, np.int32)
     home = np.floor(origin).astype(np.int64)
     distances = np.empty(n, np.int64)
     for j in range(n):

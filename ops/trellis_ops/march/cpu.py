@@ -107,7 +107,7 @@ def _table(factors: np.ndarray, density: np.ndarray, colours: np.ndarray, blocks
 def _cameras(
     extrinsics: Tensor, intrinsics: Tensor, resolution: int, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matrices [v, 3, 4] from places in the grid, in voxels, to the camera; where it stands in the grid [v, 3]; matrices
+    """Matrices [v, 3, 4] from places in the grid, in voxels, to the camera; where it stands there [v, 3]; matrices
     [v, 3, 3] from (column, row, 1) to the direction of that pixel's ray in the world, with z = 1 in the camera.
     """
     to_cube = torch.eye(4, dtype=torch.float64) / resolution

@@ -1,0 +1,225 @@
+"""`trellis models`: what it says of models here and elsewhere, fetching without a network, and packing foreign runs."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.published_models import DECODERS, IMAGE, TEXT, image_model, in_cache, text_model
+from trellis_cli.errors import FileError, MissingError, UsageError
+from trellis_cli.io import hub
+from trellis_cli.io.model_folders import open_model
+from trellis_cli.networks.published import build_network
+from trellis_cli.stages import models
+from trellis_cli.stages.pack_models import pack
+
+GAUSSIANS = DECODERS["slat_decoder_gs"][0]
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return image_model(tmp_path / "TRELLIS-image-large", width=12, conditioner="dinov2_vitl14_reg")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return text_model(tmp_path / "TRELLIS-text-base", width=12, conditioner="openai/clip-vit-large-patch14")
+
+
+def states() -> dict[str, str]:
+    return {entry.id: entry.state for entry in models.listing()}
+
+
+def test_list_says_what_is_here(image: Path, text: Path, hub_cache: Path, tmp_path: Path) -> None:
+    assert states() == {"mini": "shipped", **dict.fromkeys(models.RELEASED, "not fetched")}
+    in_cache(text, hub_cache, TEXT)
+    assert states()[TEXT] == "in part"  # its decoders are in the other repository
+    shutil.copytree(image, tmp_path / "mine")
+    in_cache(image, hub_cache, IMAGE)
+    in_cache(tmp_path / "mine", hub_cache, "someone/chairs")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "pipeline.json").write_text('{"args": {"models": {}}}')
+    in_cache(foreign, hub_cache, "other/kind")
+    assert states() == {
+        "mini": "shipped", **dict.fromkeys(models.RELEASED, "not fetched"), TEXT: "fetched", IMAGE: "fetched",
+        "someone/chairs": "fetched",
+    }  # fmt: skip
+    assert {e.licence for e in models.listing() if e.id in models.RELEASED} == {"MIT"}
+
+
+def test_info(image: Path, hub_cache: Path) -> None:
+    report = models.describe(str(image))
+    assert report["digest"] == open_model(str(image)).digest and report["image_cond_model"] == "dinov2_vitl14_reg"
+    decoder = report["networks"]["slat_decoder_gs"]
+    name, args = DECODERS["slat_decoder_gs"][1:]
+    assert decoder["parameters"] == sum(p.numel() for p in build_network(name, args).parameters())
+    assert (decoder["name"], decoder["dtype"]) == (name, "F16+F32")
+    (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
+    assert "weights are missing" in models.describe(str(image))["networks"]["slat_decoder_gs"]["problem"]
+
+
+def test_check_finds_nothing_wrong_with_what_is_whole(image: Path, text: Path, hub_cache: Path) -> None:
+    for name in ("mini", str(image), str(text)):
+        assert set(models.check(name).values()) == {"ok"}
+    assert {"sparse_structure_encoder", "slat_encoder"} <= models.check(str(text)).keys()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: s.pop("out_layer.bias"), "1 missing: out_layer.bias"),
+        (lambda s: s.update(extra=torch.ones(1)), "1 unknown: extra"),
+        (lambda s: s.update({"out_layer.bias": torch.ones(3)}), r"1 of another shape: out_layer.bias is \[3\], not"),
+        (lambda s: [s.pop(k) for k in list(s)[:9]], r"9 missing: .*, \.\.\.$"),
+    ],
+)
+def test_check_names_what_does_not_fit(spoil, message: str, image: Path, hub_cache: Path) -> None:
+    path = image / "ckpts" / f"{GAUSSIANS}.safetensors"
+    state = load_file(path)
+    spoil(state)
+    save_file(state, path)
+    verdicts = models.check(str(image))
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(verdicts["slat_decoder_gs"])
+    assert verdicts["slat_decoder_mesh"] == "ok"
+
+
+def test_check_reads_headers_alone(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trellis_cli.io.weights import StoredWeights
+
+    monkeypatch.setattr(StoredWeights, "_read", lambda self, name: pytest.fail(f"{name} was read"))
+    assert models.check(str(image))["slat_flow_model"] == "ok"
+
+
+class Hub:
+    """huggingface_hub.snapshot_download for repositories that are folders here; remembers what was asked of it."""
+
+    def __init__(self, repositories: dict[str, Path], cache: Path) -> None:
+        self.repositories, self.cache = repositories, cache
+        self.asked: list[str] = []
+
+    def download(self, repo: str, patterns) -> Path:
+        self.asked.append(repo)
+        snapshot = self.cache / ("models--" + repo.replace("/", "--")) / "snapshots" / "main"
+        (snapshot.parent.parent / "refs").mkdir(parents=True, exist_ok=True)
+        (snapshot.parent.parent / "refs" / "main").write_text("main")
+        for pattern in patterns:
+            source = self.repositories[repo] / pattern
+            if source.is_file():
+                (snapshot / pattern).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, snapshot / pattern)
+        return snapshot
+
+
+def test_fetch_brings_networks_decoders_and_encoder(
+    image: Path, text: Path, hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for name in ("config.json", "model.safetensors", "flax_model.msgpack"):
+        (clip / name).write_text("{}")
+    (text / "ckpts" / "training.pt").write_text("not wanted")
+    there = Hub({IMAGE: image, TEXT: text, "openai/clip-vit-large-patch14": clip}, hub_cache)
+    monkeypatch.setattr(hub, "download", there.download)
+    report = models.fetch(TEXT)
+    assert there.asked == [TEXT, TEXT, IMAGE, "openai/clip-vit-large-patch14"]
+    assert report["id"] == TEXT and not models.missing_files(open_model(TEXT))
+    assert open_model(TEXT).load("slat_decoder_gs").state_dict()
+    names = {p.name for p in hub_cache.rglob("*") if p.is_file()}
+    assert "training.pt" not in names and "flax_model.msgpack" not in names
+    assert not any(name.startswith("slat_flow_img") for name in names)  # the other model's own flows
+
+
+def test_fetch_says_what_the_hub_lacks(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
+    monkeypatch.setattr(hub, "download", Hub({IMAGE: image}, hub_cache).download)
+    with pytest.raises(MissingError, match=f"has no ckpts/{GAUSSIANS}.safetensors"):
+        models.fetch(IMAGE)
+
+
+def test_fetch_of_what_is_no_hub_model() -> None:
+    with pytest.raises(UsageError, match="nothing to fetch"):
+        models.fetch("mini")
+    with pytest.raises(UsageError, match="no id on the hub"):
+        models.fetch("./folder/of/mine")
+
+
+def test_offline_nothing_is_fetched(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MissingError, match="HF_HUB_OFFLINE forbids fetching it"):
+        models.fetch(IMAGE)
+
+
+def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*args: object, **kwargs: object) -> str:
+        raise LocalEntryNotFoundError("cannot reach the hub\nand more lines")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(MissingError, match=f"{IMAGE} cannot be fetched: cannot reach the hub$") as caught:
+        models.fetch(IMAGE)
+    assert f"trellis models fetch {IMAGE}" in caught.value.hint
+
+
+def published_run(folder: Path, image: Path, steps: tuple[str, ...]) -> Path:
+    """A run of the published trainer that trained the tiny model's latent flow: float32 masters in .pt files."""
+    stem = next((image / "ckpts").glob("slat_flow*.json")).with_suffix("")
+    network = json.loads(stem.with_suffix(".json").read_text())
+    state = {k: v.float() for k, v in load_file(stem.with_suffix(".safetensors")).items()}
+    (folder / "ckpts").mkdir(parents=True)
+    config = {
+        "models": {"denoiser": network},
+        "dataset": {"args": {"normalization": {"mean": [0.5] * 8, "std": [1.5] * 8}}},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    for k, name in enumerate(steps):
+        torch.save({key: value + k for key, value in state.items()}, folder / "ckpts" / name)
+    return folder
+
+
+def test_pack_a_published_run(image: Path, tmp_path: Path) -> None:
+    steps = ("denoiser_step0000300.pt", "denoiser_ema0.9999_step0000100.pt", "denoiser_ema0.9999_step0000200.pt",
+             "misc_step0000200.pt")  # fmt: skip
+    run = published_run(tmp_path / "run", image, steps)
+    report = pack([run], tmp_path / "packed", store="float32")
+    assert report["networks"] == ["slat_flow_model"]
+    packed = open_model(str(tmp_path / "packed"))
+    assert packed.pipeline["slat_normalization"] == {"mean": [0.5] * 8, "std": [1.5] * 8}
+    got = packed.load("slat_flow_model").state_dict()
+    for key, value in torch.load(run / "ckpts" / steps[2], weights_only=True).items():
+        assert torch.equal(got[key], value), key
+
+
+class Malice:
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("made-by-a-pickle",)
+
+
+def test_a_pickle_that_does_more_is_refused(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = published_run(tmp_path / "run", image, ("denoiser_ema0.9999_step0000100.pt",))
+    torch.save({"a": Malice()}, run / "ckpts" / "denoiser_ema0.9999_step0000100.pt")
+    with pytest.raises(FileError, match="holds more than weights") as caught:
+        pack([run], tmp_path / "packed")
+    assert "safetensors" in caught.value.hint
+    assert not (tmp_path / "made-by-a-pickle").exists()
+
+
+def test_a_published_run_without_weights(image: Path, tmp_path: Path) -> None:
+    run = published_run(tmp_path / "run", image, ("other_ema0.9999_step0000100.pt",))
+    with pytest.raises(FileError, match="no denoiser_ema"):
+        pack([run], tmp_path / "packed")

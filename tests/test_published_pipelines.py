@@ -1,0 +1,258 @@
+"""Tiny random models in the released layout, from images and from texts, by the commands a user types.
+
+The text model's decoders live in the image model's repository, both in a hub's cache; nothing asks the network.
+"""
+
+import json
+import socket
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.published_models import FINE, IMAGE, OLD_IMAGE, TEXT, image_model, in_cache, text_model
+from trellis_cli.io.gaussian_files import read_gaussians
+from trellis_cli.io.mesh_files import read_mesh
+from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
+from trellis_cli.main import run
+
+WIDTH = 24
+FIXED = ("--device", "cpu", "--dtype", "float32")
+
+
+def trellis(*arguments: object, code: int = 0) -> tuple[str, str]:
+    """What the command prints to stdout and to stderr; it must end with `code`."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
+        run([str(a) for a in arguments])
+    assert (caught.value.code or 0) == code, err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def clip(folder: Path) -> Path:
+    """A random CLIP text tower of 77 positions with a word tokenizer, as transformers saves them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<start>": 1, "<end>": 2, "<unk>": 3, "a": 4, "red": 5, "chair": 6}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<start>", eos_token="<end>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    config = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=77, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    CLIPTextModel(config).save_pretrained(folder)
+    return folder
+
+
+def dino(folder: Path) -> Path:
+    """A random DINOv2 with registers for pictures of 28 pixels."""
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    config = Dinov2WithRegistersConfig(
+        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14,
+        num_register_tokens=4, mlp_ratio=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Dinov2WithRegistersModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both models and both encoders, as `trellis models fetch` leaves them."""
+    home = tmp_path_factory.mktemp("published")
+    hub = home / "hub"
+    in_cache(clip(home / "clip"), hub, "openai/clip-vit-large-patch14")
+    in_cache(dino(home / "dino"), hub, "facebook/dinov2-with-registers-large")
+    in_cache(image_model(home / "image", width=WIDTH, conditioner="dinov2_vitl14_reg"), hub, IMAGE)
+    in_cache(text_model(home / "text", width=WIDTH, conditioner="openai/clip-vit-large-patch14"), hub, TEXT)
+    return hub
+
+
+@pytest.fixture(autouse=True)
+def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants as constants
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))  # transformers' way to it, read once at its import
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="module")
+def voxels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two assets: a ball and a rod."""
+    path = tmp_path_factory.mktemp("given") / "two.voxels.h5"
+    grid = np.stack(np.meshgrid(*[np.arange(FINE)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    shapes = (np.abs(np.linalg.norm(grid - 7.5, axis=1) - 6) < 0.7, (grid[:, :2] // 2 == 3).all(1))
+    assets = [
+        with_ids(str(k) * 64, lengths=int(s.sum()), coords=grid[s].astype("int16"), source_to_cube=np.eye(4))
+        for k, s in enumerate(shapes)
+    ]
+    write_stage(path, {"voxels": (assets, {"resolution": FINE})}, Provenance("test", {}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "chair.png"
+    rgba = np.zeros((40, 40, 4), np.uint8)
+    rgba[8:30, 10:34] = (200, 30, 60, 255)
+    Image.fromarray(rgba).save(path)
+    return path
+
+
+PROMPTS = {"text": ("--model", TEXT, "--text", "a red chair"), "image": ("--model", IMAGE)}
+
+
+def prompt(kind: str, picture: Path) -> tuple[object, ...]:
+    return (*PROMPTS[kind], *(("--image", picture) if kind == "image" else ()))
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_prompt_to_every_format(kind: str, picture: Path, voxels: Path, tmp_path: Path) -> None:
+    slat = tmp_path / "x.slat.h5"
+    said = trellis("sample", *prompt(kind, picture), *FIXED, "-o", slat)[0]
+    assert "1 assets" in said
+    model = PROMPTS[kind][1]
+    with open_stage(slat) as file:
+        assert json.loads(file.attrs["model"])["id"] == model
+        assert file.group("structure").asset(0)["latent"].shape == (8, 4, 4, 4)
+        num = int(file.group("slat").lengths[0])
+    again = (slat, "--model", model, *FIXED)
+    trellis("decode", *again, "-o", tmp_path / "x.ply", "--format", "gaussians")
+    assert len(read_gaussians(tmp_path / "x.ply")) == 2 * num
+    trellis("decode", *again, "-o", tmp_path / "x.glb")
+    assert len(read_mesh(tmp_path / "x.glb").faces)
+    trellis("decode", *again, "-o", tmp_path / "x.rf.h5")
+    with open_stage(tmp_path / "x.rf.h5") as file:
+        assert int(file.group("radiance_field").lengths[0]) == num
+
+
+@pytest.mark.parametrize("way", ["--keep-loaded", "--one-at-a-time"])
+def test_where_networks_are_changes_no_byte(way: str, picture: Path, voxels: Path, tmp_path: Path) -> None:
+    for name, option in (("a", ()), ("b", (way,))):
+        texts = ("--model", TEXT, "--text", "a chair", "--text", "red", "--num", 2)
+        trellis("sample", *texts, *FIXED, *option, "-o", tmp_path / f"{name}.h5")
+        trellis("decode", tmp_path / f"{name}.h5", "--model", TEXT, *FIXED, *option, "-o", tmp_path / name)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    made = {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()}
+    assert len(made) == 4 and made == {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
+
+
+def test_one_network_at_a_time(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trellis_cli.stages.resident import Networks
+
+    held: list[int] = []
+    load = Networks.__call__
+
+    def watched(self: Networks, key: str):
+        network = load(self, key)
+        held.append(len(self._loaded))
+        return network
+
+    monkeypatch.setattr(Networks, "__call__", watched)
+    trellis("sample", *prompt("text", picture), *FIXED, "-o", tmp_path / "one.h5")
+    assert set(held) == {1}
+    held.clear()
+    trellis("sample", *prompt("text", picture), *FIXED, "--num", 2, "-o", tmp_path / "two.h5")
+    assert max(held) == 3  # they are small: all fit
+
+
+def test_given_voxels(voxels: Path, tmp_path: Path) -> None:
+    two = ("--model", TEXT, "--text", "a red chair", "--text", "red")
+    said = ("sample", *two, "--structure", voxels, *FIXED, "-o", tmp_path / "x.h5")
+    trellis(*said)
+    with open_stage(tmp_path / "x.h5") as file, open_stage(voxels) as given:
+        assert set(file.groups) == {"slat"}
+        for k in range(2):
+            assert np.array_equal(file.group("slat").asset(k)["coords"], given.group("voxels").asset(k)["coords"])
+        assert voxels.name in file.attrs["inputs"]
+        ids = file.group("slat").ids
+    assert "done already" in trellis(*said)[0]
+    # Its own output, voxels of latents now, is the same work by the same ids: what counts are the voxels.
+    trellis("sample", *two, "--structure", tmp_path / "x.h5", *FIXED, "-o", tmp_path / "y.h5")
+    for shard in ("0/2", "1/2"):
+        part = tmp_path / f"{shard[0]}.h5"
+        trellis("sample", *two, "--structure", voxels, *FIXED, "--shard", shard, "-o", part)
+    parts = []
+    for name in ("y", "0", "1"):
+        with open_stage(tmp_path / f"{name}.h5") as file:
+            parts += file.group("slat").ids
+    assert parts == [*ids, *ids]
+
+
+@pytest.mark.parametrize(
+    ("texts", "resolution", "code", "message"),
+    [
+        (3, FINE, 2, "holds 2 assets for 3 prompts"),
+        (2, 8, 3, "voxels of a 8^3 grid, the model works at 16^3"),
+    ],
+)
+def test_voxels_that_do_not_fit(texts, resolution, code, message, tmp_path: Path) -> None:
+    path = tmp_path / "given.h5"
+    assets = [
+        with_ids(str(k) * 64, lengths=1, coords=np.array([[k, 1, 2]], "int16"), source_to_cube=np.eye(4))
+        for k in range(2)
+    ]
+    write_stage(path, {"voxels": (assets, {"resolution": resolution})}, Provenance("test", {}))
+    words = [word for k in range(texts) for word in ("--text", f"chair {k}")]
+    err = trellis("sample", "--model", TEXT, *words, "--structure", path, *FIXED, "-o", tmp_path / "x.h5", code=code)[1]
+    assert message in err and len(err.splitlines()) == 2
+
+
+def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trellis_cli.io.weights import StoredWeights
+
+    monkeypatch.setattr(StoredWeights, "_read", lambda self, name: pytest.fail(f"{name} was read"))
+    texts = ("sample", "--model", TEXT, "--text", "a chair", "-o", tmp_path / "x.h5", "--dry-run", "--json")
+    table = json.loads(trellis(*texts, "--steps", "4,2", "--dtype", "float32")[0])
+    keys = [stage["network"]["key"] for stage in table["stages"]]
+    assert keys == ["sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
+    assert [stage["steps"] for stage in table["stages"]] == [4, None, 2]
+    assert (
+        table["stages"][0]["passes"] == 8
+    )  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval from 0.5 to 1
+    half = json.loads(trellis(*texts, "--dtype", "bfloat16")[0])
+    assert half["stages"][0]["network"]["bytes"] < table["stages"][0]["network"]["bytes"]
+    given = json.loads(trellis(*texts, "--text", "red", "--structure", voxels)[0])
+    assert [stage["network"]["key"] for stage in given["stages"]] == ["slat_flow_model"]
+    with open_stage(voxels) as file:
+        assert given["voxels"] == int(file.group("voxels").lengths.max())
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_weights_exit_with_what_fetches_them(voxels: Path, tmp_path: Path) -> None:
+    err = trellis("sample", "--model", "microsoft/TRELLIS-text-xlarge", "--text", "x", "-o", tmp_path / "x.h5", code=4)[
+        1
+    ]
+    assert "microsoft/TRELLIS-text-xlarge/pipeline.json" in err
+    assert err.splitlines()[1].strip() == "hint: trellis models fetch microsoft/TRELLIS-text-xlarge"
+
+
+def test_encode_with_encoders_that_no_pipeline_names(voxels: Path, tmp_path: Path) -> None:
+    trellis("encode", voxels, "--model", OLD_IMAGE, *FIXED, "-o", tmp_path / "x.h5")
+    with open_stage(tmp_path / "x.h5") as file:
+        assert file.group("structure").asset(0)["latent"].shape == (8, 4, 4, 4)
+
+
+def test_models_commands(cache: Path) -> None:
+    listed = {entry["id"]: entry["state"] for entry in json.loads(trellis("models", "list", "--json")[0])}
+    assert listed["mini"] == "shipped" and listed[TEXT] == listed[IMAGE] == "fetched"
+    assert TEXT in trellis("models", "list")[0]
+    assert "SLatGaussianDecoder" in trellis("models", "info", TEXT)[0]
+    assert set(json.loads(trellis("models", "check", IMAGE, "--json")[0]).values()) == {"ok"}
