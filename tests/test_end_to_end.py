@@ -2,6 +2,8 @@
 
 The networks are tiny and hardly trained, so nothing here says how good a result looks; it says that each stage takes
 what the one before it wrote, that ids travel along, and that the same work again is either skipped or the same bytes.
+
+A long file, as all of it stands on one set of trained networks, which takes most of its time.
 """
 
 import json

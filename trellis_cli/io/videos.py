@@ -9,6 +9,9 @@ from trellis_cli.errors import MissingError
 from trellis_cli.io.aside import aside
 
 CODEC = "libx264"  # what every browser and player takes
+# The look-ahead reads memory that nobody wrote, and so now and then decides otherwise; threads change what they encode
+# with their number. Without both the same frames are the same bytes on every run, for a few more of them.
+OPTIONS = {"crf": "18", "x264-params": "mbtree=0:rc-lookahead=0"}
 
 
 def require_video_writer() -> None:
@@ -42,7 +45,8 @@ def save_video(path: Path, frames: Iterable[np.ndarray], *, fps: int) -> None:
             h, w = frame.shape[:2]
             even = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), constant_values=255)
             if stream is None:
-                stream = container.add_stream(CODEC, rate=fps, options={"crf": "18"})
+                stream = container.add_stream(CODEC, rate=fps, options=OPTIONS)
+                stream.thread_count = 1
                 stream.height, stream.width, stream.pix_fmt = *even.shape[:2], "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         if stream is None:
