@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from trellis_cli.data import background
 from trellis_cli.data.background import cut_out_by_rembg, cut_out_plain, has_rembg
@@ -130,3 +131,21 @@ def test_rembg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rembg", stand_in)
     assert has_rembg()
     assert cut_out_by_rembg(Image.new("RGB", (4, 4))).getpixel((0, 0)) == (0, 0, 0, 7)
+
+
+@pytest.mark.parametrize("grey", [60.0, 120.0, 170.0])
+def test_a_soft_shadow_is_background_and_a_grey_object_is_not(grey):
+    rng = np.random.default_rng(0)
+    size = 400
+    alpha = np.zeros((size, size))
+    alpha[120:300, 140:260] = 1
+    blot = Image.new("L", (size, size))
+    ImageDraw.Draw(blot).ellipse([110, 270, 290, 330], fill=75)
+    shadow = np.asarray(blot.filter(ImageFilter.GaussianBlur(14)))[..., None] / 255
+    pixels = 215 * (1 - shadow) * (1 - alpha[..., None]) + grey * alpha[..., None] + rng.normal(0, 2, (size, size, 3))
+    found = np.asarray(cut_out_plain(Image.fromarray(pixels.clip(0, 255).astype(np.uint8))))[..., 3] / 255
+    object_, wall = alpha == 1, ndimage.binary_dilation(alpha > 0, iterations=6) == 0
+    assert shadow[wall].max() > 0.15  # there is one to be taken away
+    assert (found[object_] > 0.5).mean() > 0.99
+    if grey < 150:  # a lighter one has its shadow's grey somewhere along its edge, and keeps it
+        assert (found[wall] > 0.5).mean() < 0.002

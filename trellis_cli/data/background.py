@@ -24,6 +24,9 @@ BORDER = 0.01  # of the shorter side: the frame from which the background's colo
 NOISE = (1.5, 6.0)  # the spread that a background is taken to have, at least, and may have, at most
 NEAR = 4.0  # spreads within which a pixel has the background's colour
 PLAIN = 0.75  # of the border has to have it; the object may leave the picture through the rest
+SHADOW = 40.0  # the most that a shadow takes from the background's lightness, in Lab units
+SOFT = 1.0  # Lab units of lightness a pixel of a picture 512 high: a shadow's slope is less, an edge's more
+KEPT = 0.3  # of what stands out has to be left when shadows are taken away
 HOLE = 0.002  # of the picture: background that shows through the object; anything smaller is the object's own colour
 SPECK = 0.01  # of the largest piece: anything smaller that lies apart is dirt
 HINT = "give the outline: --mask mask.png, or a PNG with transparency; or `pip install rembg[cpu]`"
@@ -34,7 +37,7 @@ def cut_out_plain(picture: Image.Image) -> Image.Image:
 
     The background is a surface of second order in Lab, fitted to the border so that an object which leaves the picture
     does not bend it: even colour, or light that falls off smoothly. What is near it and connected to the border is
-    background, and so are large holes through the object.
+    background, and so are large holes through the object, and soft shadows on it.
 
     Raises:
         FileError: the border is not plain, or all of the picture is.
@@ -42,9 +45,12 @@ def cut_out_plain(picture: Image.Image) -> Image.Image:
     rgb = np.asarray(picture, np.float64) / 255
     lab = rgb2lab(rgb)
     background, spread = _background(lab)
-    distance = np.linalg.norm(lab - background, axis=2)
+    near = np.linalg.norm(lab - background, axis=2) < NEAR * spread
+    object_ = _object(near)
+    without = _object(near | _shadow(lab, background, near, spread))
     del lab
-    object_ = _object(distance < NEAR * spread)
+    if without.sum() > KEPT * object_.sum():  # less is left of an object as light as its own shadow: better keep both
+        object_ = without
     if not object_.any():
         raise FileError("nothing stands out from the background", hint=HINT)
     alpha, rgb = _soft_edge(rgb, object_, background)
@@ -78,6 +84,35 @@ def _background(lab: Float[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "h w
 
 def _monomials(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(y), y, x, y * y, x * y, x * x], -1)
+
+
+def _shadow(
+    lab: Float[np.ndarray, "h w 3"],
+    background: Float[np.ndarray, "h w 3"],
+    near: Bool[np.ndarray, "h w"],
+    spread: float,
+) -> Bool[np.ndarray, "h w"]:
+    """Where the background is darker, but of its own hue, and reached from where it is not across no edge.
+
+    A shadow begins softly; an object, even a grey one before a grey wall, begins with an edge.
+    """
+    if min(lab.shape[:2]) < 3:
+        return np.zeros_like(near)
+    away = lab - background
+    hue = np.linalg.norm(away[..., 1:], axis=2) < NEAR * spread
+    unit = min(lab.shape[:2]) / 512
+    light = ndimage.gaussian_filter(away[..., 0], 1.5 * max(1.0, unit))
+    slope = np.hypot(*np.gradient(light)) * unit
+    soft = near | (hue & (light < 0) & (light > -SHADOW) & (slope < SOFT))
+    labels, count = ndimage.label(soft)
+    reached = np.zeros(count + 1, bool)
+    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        reached[side] = True
+    reached[0] = False
+    shadow = reached[labels] & ~near
+    # the object's edge, smoothed, holds this a few pixels off the object: those are taken too
+    rim = ndimage.binary_dilation(shadow, iterations=max(2, round(3 * unit)))
+    return shadow | (rim & hue & (away[..., 0] < 0) & (away[..., 0] > -SHADOW))
 
 
 def _object(near: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
