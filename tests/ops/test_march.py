@@ -219,10 +219,17 @@ def test_views_equal_single_ones(rng):
         assert all(torch.equal(one, many[i]) for one, many in zip(single, together, strict=True))
 
 
-def test_without_gradients_nothing_is_kept_and_nothing_changes(rng):
+def test_without_gradients_nothing_is_kept_and_nothing_changes(rng, monkeypatch):
+    from trellis_ops.march import _rays
+
     inputs = scene(60, 3, 4, 6, 1, 20, 20, 10.0, 1.5, rng)
     leaves = {k: inputs[k].clone().requires_grad_() for k in PARAMETERS}
+    rows, march_rays = [], _rays.march
+    monkeypatch.setattr(_rays, "march", lambda *args: (rows.append(len(args[-1])), march_rays(*args)))
     plain, kept = march_views(**inputs), march_views(**inputs | leaves)
+    with torch.no_grad():
+        march_views(**inputs | leaves)
+    assert rows[0] == rows[2] == 0 < rows[1]
     assert all(torch.equal(a, b) for a, b in zip(plain, kept, strict=True))
     assert plain[0].grad_fn is None and kept[0].grad_fn is not None
 

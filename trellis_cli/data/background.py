@@ -23,13 +23,17 @@ BORDER = 0.01  # of the shorter side: the frame from which the background's colo
 # In Lab units, where about 2 is the least difference that an eye sees.
 NOISE = (1.5, 6.0)  # the spread that a background is taken to have, at least, and may have, at most
 NEAR = 4.0  # spreads within which a pixel has the background's colour
+SAME = 2.0  # Lab units within which a hole's mean colour has to be: an object may be nearly as light as the wall
 PLAIN = 0.75  # of the border has to have it; the object may leave the picture through the rest
 SHADOW = 40.0  # the most that a shadow takes from the background's lightness, in Lab units
 SOFT = 1.0  # Lab units of lightness a pixel of a picture 512 high: a shadow's slope is less, an edge's more
 KEPT = 0.3  # of what stands out has to be left when shadows are taken away
 HOLE = 0.002  # of the picture: background that shows through the object; anything smaller is the object's own colour
 SPECK = 0.01  # of the largest piece: anything smaller that lies apart is dirt
-HINT = "give the outline: --mask mask.png, or a PNG with transparency; or `pip install rembg[cpu]`"
+HINT = (
+    "give the outline: --mask mask.png, or a PNG with transparency; or `pip install 'trellis-slat[rembg]'` and "
+    "--background rembg"
+)
 
 
 def cut_out_plain(picture: Image.Image) -> Image.Image:
@@ -45,10 +49,11 @@ def cut_out_plain(picture: Image.Image) -> Image.Image:
     rgb = np.asarray(picture, np.float64) / 255
     lab = rgb2lab(rgb)
     background, spread = _background(lab)
-    near = np.linalg.norm(lab - background, axis=2) < NEAR * spread
-    object_ = _object(near)
-    without = _object(near | _shadow(lab, background, near, spread))
+    away = lab - background
     del lab
+    near = np.linalg.norm(away, axis=2) < NEAR * spread
+    object_ = _object(near, away)
+    without = _object(near | _shadow(away, near, spread), away)
     if without.sum() > KEPT * object_.sum():  # less is left of an object as light as its own shadow: better keep both
         object_ = without
     if not object_.any():
@@ -86,21 +91,15 @@ def _monomials(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(y), y, x, y * y, x * y, x * x], -1)
 
 
-def _shadow(
-    lab: Float[np.ndarray, "h w 3"],
-    background: Float[np.ndarray, "h w 3"],
-    near: Bool[np.ndarray, "h w"],
-    spread: float,
-) -> Bool[np.ndarray, "h w"]:
+def _shadow(away: Float[np.ndarray, "h w 3"], near: Bool[np.ndarray, "h w"], spread: float) -> Bool[np.ndarray, "h w"]:
     """Where the background is darker, but of its own hue, and reached from where it is not across no edge.
 
     A shadow begins softly; an object, even a grey one before a grey wall, begins with an edge.
     """
-    if min(lab.shape[:2]) < 3:
+    if min(near.shape) < 3:
         return np.zeros_like(near)
-    away = lab - background
     hue = np.linalg.norm(away[..., 1:], axis=2) < NEAR * spread
-    unit = min(lab.shape[:2]) / 512
+    unit = min(near.shape) / 512
     light = ndimage.gaussian_filter(away[..., 0], 1.5 * max(1.0, unit))
     slope = np.hypot(*np.gradient(light)) * unit
     soft = near | (hue & (light < 0) & (light > -SHADOW) & (slope < SOFT))
@@ -115,14 +114,16 @@ def _shadow(
     return shadow | (rim & hue & (away[..., 0] < 0) & (away[..., 0] > -SHADOW))
 
 
-def _object(near: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The object's pixels, given those of the background's colour, of which some are the object's own."""
+def _object(near: Bool[np.ndarray, "h w"], away: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """The object's pixels, given those near the background's colour, of which some are the object's own, and how far
+    each is from it in Lab."""
     labels, count = ndimage.label(near)
     size = ndimage.sum_labels(near, labels, np.arange(count + 1))
     outside = np.zeros(count + 1, bool)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         outside[side] = True
-    outside |= size >= HOLE * near.size
+    means = [ndimage.sum_labels(away[..., k], labels, np.arange(count + 1)) / np.maximum(size, 1) for k in range(3)]
+    outside |= (size >= HOLE * near.size) & (np.linalg.norm(means, axis=0) < SAME)
     outside[0] = False
     object_ = ~outside[labels]
     pieces, count = ndimage.label(object_, np.ones((3, 3)))

@@ -129,6 +129,7 @@ def _check_coords(coords: Int[Tensor, "n 3"], resolution: int) -> None:
     low, high = int(coords.min()), int(coords.max())
     if low < 0 or high >= resolution:
         raise ValueError(f"coords must lie in [0, {resolution}), got {low} to {high}")
-    places = coords.long() @ torch.tensor([resolution**2, resolution, 1], device=coords.device)
+    x, y, z = coords.long().T
+    places = (x * resolution + y) * resolution + z
     if twice := len(places) - len(places.unique()):
         raise ValueError(f"coords must hold each voxel once, {twice} of {len(places)} are there already")

@@ -36,8 +36,9 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     field = [t.cpu().float() for t in (factors, density, colours)]
     cameras = [t.cpu().double() for t in (extrinsics, intrinsics)]
+    learns = torch.is_grad_enabled() and any(t.requires_grad for t in field)  # what backward needs is large
     images, alphas, depths = _March.apply(
-        coords.cpu().int(), *field, *cameras, jitter.cpu().float(), resolution, width, height
+        coords.cpu().int(), *field, *cameras, jitter.cpu().float(), resolution, width, height, learns
     )
     images = images + (1 - alphas)[..., None] * background.cpu().float()
     return images.to(factors), alphas.to(factors), depths.to(factors)
@@ -47,7 +48,9 @@ class _March(torch.autograd.Function):
     """Images over black, alphas and depths. Between the passes: what each pixel was before each voxel that it meets."""
 
     @staticmethod
-    def forward(ctx, coords, factors, density, colours, extrinsics, intrinsics, jitter, resolution, width, height):
+    def forward(
+        ctx, coords, factors, density, colours, extrinsics, intrinsics, jitter, resolution, width, height, learns
+    ):
         from trellis_ops.march import _rays, _tiles
 
         coords, d, num_views = _array(coords), factors.shape[3], len(extrinsics)
@@ -66,7 +69,7 @@ class _March(torch.autograd.Function):
         table = _table(_array(factors), _array(density), _array(colours), blocks)
         images = np.empty((num_views, height, width, 3), np.float32)
         transmittances, depths = np.empty((2, num_views, height, width), np.float32)
-        before = np.zeros((places[-1] if any(ctx.needs_input_grad) else 0, 5), np.float32)
+        before = np.zeros((places[-1] if learns else 0, 5), np.float32)
         tiles = _balanced(counts), tile_starts, members, tiles_x, tiles_y
         voxels = coords, boxes, places
         rays = d, origins, directions, _array(jitter), 0.5 / (resolution * d)
@@ -91,7 +94,7 @@ class _March(torch.autograd.Function):
             order, *voxels, table, blocks, *rays, images, transmittances, depths, before,
             *(_array(g) for g in (g_images, g_alphas, g_depths)), *gradients,
         )  # fmt: skip
-        return None, *(torch.from_numpy(a) for a in gradients), *(None,) * 6
+        return None, *(torch.from_numpy(a) for a in gradients), *(None,) * 7
 
 
 def _table(factors: np.ndarray, density: np.ndarray, colours: np.ndarray, blocks: int) -> np.ndarray:
