@@ -213,6 +213,7 @@ def test_voxels_that_do_not_fit(texts, resolution, code, message, tmp_path: Path
     words = [word for k in range(texts) for word in ("--text", f"chair {k}")]
     err = trellis("sample", "--model", TEXT, *words, "--structure", path, *FIXED, "-o", tmp_path / "x.h5", code=code)[1]
     assert message in err and len(err.splitlines()) == 2
+    assert code != 3 or err.endswith(f"trellis voxelize MESH --resolution {FINE} -o given-{FINE}.voxels.h5\n")
 
 
 def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
