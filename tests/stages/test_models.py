@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from tests.published_models import DECODERS, IMAGE, TEXT, image_model, in_cache, text_model
 from trellis_cli.errors import FileError, MissingError, UsageError
-from trellis_cli.io import hub
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.networks.published import build_network
 from trellis_cli.stages import models
@@ -102,36 +103,67 @@ def test_check_reads_headers_alone(image: Path, hub_cache: Path, monkeypatch: py
     assert models.check(str(image))["slat_flow_model"] == "ok"
 
 
+class NoRepository(RepositoryNotFoundError):
+    def __init__(self) -> None:
+        Exception.__init__(self, "404")  # without the server's answer that its base asks for
+
+
 class Hub:
-    """huggingface_hub.snapshot_download for repositories that are folders here; remembers what was asked of it."""
+    """huggingface_hub.snapshot_download of repositories that are folders here; remembers what was asked of it.
+
+    As the true one: patterns are globs, what is cached stays as it is, and a repository that is cached in part is
+    answered by its snapshot where the network is forbidden or down.
+    """
 
     def __init__(self, repositories: dict[str, Path], cache: Path) -> None:
         self.repositories, self.cache = repositories, cache
         self.asked: list[str] = []
+        self.is_down = False
 
-    def download(self, repo: str, patterns) -> Path:
-        self.asked.append(repo)
-        snapshot = self.cache / ("models--" + repo.replace("/", "--")) / "snapshots" / "main"
-        (snapshot.parent.parent / "refs").mkdir(parents=True, exist_ok=True)
-        (snapshot.parent.parent / "refs" / "main").write_text("main")
-        for pattern in patterns:
-            source = self.repositories[repo] / pattern
-            if source.is_file():
-                (snapshot / pattern).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, snapshot / pattern)
-        return snapshot
+    def snapshot_download(
+        self, repo_id: str, *, allow_patterns: list[str], cache_dir: Path, local_files_only: bool
+    ) -> str:
+        assert cache_dir == self.cache
+        self.asked.append(repo_id)
+        home = self.cache / ("models--" + repo_id.replace("/", "--"))
+        snapshot = home / "snapshots" / "main"
+        if local_files_only or self.is_down:
+            if snapshot.is_dir():
+                return str(snapshot)
+            raise LocalEntryNotFoundError("no snapshot of it is here")
+        if repo_id not in self.repositories:
+            raise NoRepository
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (home / "refs").mkdir(exist_ok=True)
+        (home / "refs" / "main").write_text("main")
+        source = self.repositories[repo_id]
+        for path in (p.relative_to(source) for p in sorted(source.rglob("*")) if p.is_file()):
+            if any(fnmatch(str(path), pattern) for pattern in allow_patterns) and not (snapshot / path).exists():
+                (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source / path, snapshot / path)
+        return str(snapshot)
+
+
+@pytest.fixture
+def there(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The hub, within reach, without any repository."""
+    import huggingface_hub
+
+    made = Hub({}, hub_cache)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", made.snapshot_download)
+    return made
 
 
 def test_fetch_brings_networks_decoders_and_encoder(
-    image: Path, text: Path, hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image: Path, text: Path, hub_cache: Path, tmp_path: Path, there: Hub
 ) -> None:
     clip = tmp_path / "clip"
     clip.mkdir()
     for name in ("config.json", "model.safetensors", "flax_model.msgpack"):
         (clip / name).write_text("{}")
     (text / "ckpts" / "training.pt").write_text("not wanted")
-    there = Hub({IMAGE: image, TEXT: text, "openai/clip-vit-large-patch14": clip}, hub_cache)
-    monkeypatch.setattr(hub, "download", there.download)
+    there.repositories |= {IMAGE: image, TEXT: text, "openai/clip-vit-large-patch14": clip}
     report = models.fetch(TEXT)
     assert there.asked == [TEXT, TEXT, IMAGE, "openai/clip-vit-large-patch14"]
     assert report["id"] == TEXT and not models.missing_files(open_model(TEXT))
@@ -141,9 +173,11 @@ def test_fetch_brings_networks_decoders_and_encoder(
     assert not any(name.startswith("slat_flow_img") for name in names)  # the other model's own flows
 
 
-def test_fetch_says_what_the_hub_lacks(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_says_what_the_hub_lacks(image: Path, there: Hub) -> None:
+    there.repositories[IMAGE] = image
     (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
-    monkeypatch.setattr(hub, "download", Hub({IMAGE: image}, hub_cache).download)
+    with pytest.raises(MissingError, match="the hub has no public model 'nobody/nothing'"):
+        models.fetch("nobody/nothing")
     with pytest.raises(MissingError, match=f"has no ckpts/{GAUSSIANS}.safetensors"):
         models.fetch(IMAGE)
 
@@ -163,7 +197,6 @@ def test_offline_nothing_is_fetched(hub_cache: Path, monkeypatch: pytest.MonkeyP
 
 def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     def unreachable(*args: object, **kwargs: object) -> str:
         raise LocalEntryNotFoundError("cannot reach the hub\nand more lines")
