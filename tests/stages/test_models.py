@@ -173,6 +173,39 @@ def test_fetch_brings_networks_decoders_and_encoder(
     assert not any(name.startswith("slat_flow_img") for name in names)  # the other model's own flows
 
 
+def test_fetch_of_encoders(image: Path, hub_cache: Path, tmp_path: Path, there: Hub) -> None:
+    """Of a model that names any repository as its encoder, of one with its own encoder in it, and an encoder alone."""
+    wanted = {"config.json", "model-00001-of-00001.safetensors", "model.safetensors.index.json", "tokenizer.json"}
+    (tmp_path / "clip").mkdir()
+    for name in (*wanted, "pytorch_model.bin", "README.md"):
+        (tmp_path / "clip" / name).write_text("{}")
+    pipeline = json.loads((image / "pipeline.json").read_text())
+    pipeline["args"] |= {"text_cond_model": "someone/clip", "image_cond_model": "ckpts"}
+    (image / "pipeline.json").write_text(json.dumps(pipeline))
+    (image / "ckpts" / "image_encoder.safetensors").write_text("weights")
+    there.repositories |= {"someone/chairs": image, "someone/clip": tmp_path / "clip"}
+    models.fetch("someone/chairs")
+    assert there.asked == ["someone/chairs", "someone/chairs", "someone/clip"]
+    assert {p.name for p in (hub_cache / "models--someone--clip" / "snapshots" / "main").iterdir()} == wanted
+    assert list(hub_cache.rglob("image_encoder.safetensors"))
+
+    shutil.rmtree(hub_cache)
+    report = models.fetch("someone/clip")
+    assert {p.name for p in Path(report["path"]).iterdir()} == wanted
+    (tmp_path / "clip" / "model-00001-of-00001.safetensors").unlink()
+    shutil.rmtree(hub_cache)
+    with pytest.raises(MissingError, match="someone/clip on the hub has no pipeline.json of a model, and no config"):
+        models.fetch("someone/clip")
+
+
+def test_fetch_by_torch_hubs_name(tmp_path: Path, there: Hub) -> None:
+    (tmp_path / "dino").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "dino" / name).write_text("{}")
+    there.repositories["facebook/dinov2-with-registers-large"] = tmp_path / "dino"
+    assert models.fetch("dinov2_vitl14_reg")["id"] == "facebook/dinov2-with-registers-large"
+
+
 def test_fetch_says_what_the_hub_lacks(image: Path, there: Hub) -> None:
     there.repositories[IMAGE] = image
     (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()

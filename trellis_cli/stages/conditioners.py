@@ -12,6 +12,7 @@ from torch import Tensor
 from trellis_cli.data.object_crop import as_tensor
 from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io.encoder_files import HUB_IDS
 from trellis_cli.io.model_folders import ModelFolder, open_model, shipped
 from trellis_cli.networks.condition import Condition
 from trellis_cli.stages.image_prompts import prepared
@@ -149,7 +150,7 @@ def _text_encoder(folder: Path, source: str, device: str) -> TextEncoding:
 
 
 def _image_encoder(folder: Path, source: str, device: str) -> ImageEncoding:
-    from trellis_cli.networks.dino_tokens import HUB_IDS, load_dino_tokens
+    from trellis_cli.networks.dino_tokens import load_dino_tokens
 
     if source not in HUB_IDS and _is_own(folder, source):
         from trellis_cli.networks.image_tokens import load_image_tokens

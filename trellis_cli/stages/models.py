@@ -1,6 +1,5 @@
 """Models: which there are, what one holds, whether its files are what its networks want, and fetching one."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import torch
 
 from trellis_cli.errors import FileError, MissingError, TrellisError, UsageError
-from trellis_cli.io import hub
-from trellis_cli.io.model_folders import UNLISTED, ModelFolder, open_model, read_network_json, shipped
+from trellis_cli.io import encoder_files, hub
+from trellis_cli.io.encoder_files import OWN
+from trellis_cli.io.model_folders import CONDITIONERS, UNLISTED, ModelFolder, open_model, read_network_json, shipped
 from trellis_cli.io.weights import StoredWeights
 from trellis_cli.networks.published import build_network, num_parameters
 
@@ -105,7 +105,7 @@ def describe(name: str) -> dict[str, Any]:
         "licence": _licence(model),
         "megabytes": _megabytes(model),
     }
-    for key in ("text_cond_model", "image_cond_model"):
+    for key in CONDITIONERS:
         if key in model.pipeline:
             report[key] = model.pipeline[key]
     report["networks"] = {key: _network(model, key) for key in sorted(model.models)}
@@ -172,8 +172,8 @@ def _counted(what: str, names: list[str]) -> str:
 
 
 def fetch(name: str) -> dict[str, Any]:
-    """Fetch a model of the hub into its cache: the networks its pipeline names, wherever they lie, and the weights of
-    the encoder of its prompts; nothing that is there already. Also such an encoder alone.
+    """Fetch a model of the hub into its cache: the networks its pipeline names, wherever they lie, and the
+    encoders of its prompts that the hub has; nothing that is there already. Also such an encoder alone, by its id.
 
     Raises:
         UsageError: not an id of the hub.
@@ -181,16 +181,18 @@ def fetch(name: str) -> dict[str, Any]:
     """
     if name in shipped():
         raise UsageError(f"{name} is shipped: there is nothing to fetch", hint=f"trellis models info {name}")
+    name = encoder_files.HUB_IDS.get(name, name)
     if not hub.is_hub_id(name):
         raise UsageError(f"{name!r} is no id on the hub", hint="for example microsoft/TRELLIS-image-large")
     name = hub.current_name(name)
-    encoders = encoder_files()
-    if name in encoders:
-        return {"id": name, "path": str(hub.download(name, encoders[name])), "megabytes": 0.0}
-    hub.download(name, ["pipeline.json"])
+    hub.download(name, ["pipeline.json", "config.json"])
+    if hub.cached(name, "pipeline.json") is None:
+        return _fetch_encoder(name)
     model = open_model(name)
     values = list(dict(model.pipeline.get("models", {})).values()) + [f"ckpts/{file}" for file in UNLISTED.values()]
-    hub.download(name, _patterns(values))
+    encoders = {key: str(model.pipeline[key]) for key in CONDITIONERS if model.pipeline.get(key)}
+    beside = [f"{encoders[key]}/{file}" for key in encoders for file in (*OWN[key], *encoder_files.FETCHED)]
+    hub.download(name, _patterns(values) + beside)
     elsewhere: dict[str, list[str]] = {}
     for value in {v.rpartition(".")[0] for v in missing_files(open_model(name))}:
         if place := hub.split_path(value):
@@ -200,26 +202,23 @@ def fetch(name: str) -> dict[str, Any]:
     model = open_model(name)
     if missing := missing_files(model):
         raise MissingError(f"{name} on the hub has no {missing[0]}", hint=f"trellis models check {name}")
-    for encoder in _encoders_of(model):
-        hub.download(encoder, encoders[encoder])
+    for encoder in encoders.values():
+        if not (model.path / encoder).is_dir() and (repository := encoder_files.hub_id(encoder)):
+            _fetch_encoder(repository)
     return {"id": name, "path": str(model.path), "megabytes": _megabytes(model)}
+
+
+def _fetch_encoder(repository: str) -> dict[str, Any]:
+    path = hub.download(repository, encoder_files.FETCHED)
+    if not encoder_files.has_weights(repository):
+        raise MissingError(
+            f"{repository} on the hub has no pipeline.json of a model, and no config.json and model.safetensors of an "
+            "encoder",
+            hint="see `trellis models list`",
+        )
+    size = sum(file.stat().st_size for file in encoder_files.cached_files(repository).values())
+    return {"id": repository, "path": str(path), "megabytes": round(size / MB, 1)}
 
 
 def _patterns(values: list[str]) -> list[str]:
     return [value + suffix for value in values for suffix in (".json", ".safetensors")]
-
-
-def encoder_files() -> Mapping[str, Sequence[str]]:
-    """The hub's ids of the encoders that released models name, and the files of them that are needed."""
-    from trellis_cli.networks.clip_text import FILES
-    from trellis_cli.networks.dino_tokens import HUB_IDS
-
-    dino = ("config.json", "model.safetensors", "preprocessor_config.json")
-    return {"openai/clip-vit-large-patch14": FILES, **dict.fromkeys(HUB_IDS.values(), dino)}
-
-
-def _encoders_of(model: ModelFolder) -> list[str]:
-    from trellis_cli.networks.dino_tokens import HUB_IDS
-
-    named = [str(model.pipeline[k]) for k in ("text_cond_model", "image_cond_model") if k in model.pipeline]
-    return [found for found in (HUB_IDS.get(n, n) for n in named) if found in encoder_files()]

@@ -8,14 +8,11 @@ from typing import Any
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.io.aside import write_bytes, write_text
+from trellis_cli.io.encoder_files import OWN
 from trellis_cli.io.model_folders import load_network, read_network_json, save_network
 from trellis_cli.networks.published import network_with
 from trellis_cli.stages.published_runs import is_published_run, published_networks, published_normalization
 
-ENCODERS = {
-    "text_cond_model": ("text_encoder.json", "text_encoder.safetensors", "tokenizer.json"),
-    "image_cond_model": ("image_tokens.json", "image_encoder.json", "image_encoder.safetensors"),
-}
 DEFAULT_SAMPLERS = {
     "sparse_structure_sampler": {"steps": 25, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
     "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
@@ -63,8 +60,8 @@ def pack(
 def _copy_encoders(run: Path, ckpts: Path) -> list[str]:
     """Copy the encoders of prompts that a folder holds; what each is in pipeline.json."""
     folder = run / "ckpts" if (run / "ckpts").is_dir() else run
-    found = [argument for argument, names in ENCODERS.items() if all((folder / name).is_file() for name in names)]
-    for name in (name for argument in found for name in ENCODERS[argument]):
+    found = [argument for argument, names in OWN.items() if all((folder / name).is_file() for name in names)]
+    for name in (name for argument in found for name in OWN[argument]):
         if (folder / name).resolve() != (ckpts / name).resolve():
             write_bytes(ckpts / name, (folder / name).read_bytes())
     return found
@@ -78,7 +75,7 @@ def _copy_networks(run: Path, ckpts: Path, store: str) -> dict[str, str]:
             loaded = network_with(network.name, network.args, network.state())
             save_network(ckpts / network.key, network.name, network.args, loaded, store=store)
         return {network.key: f"ckpts/{network.key}" for network in found}
-    encoders = {name for names in ENCODERS.values() for name in names}
+    encoders = {name for names in OWN.values() for name in names}
     stems = [p.with_suffix("") for p in sorted((run / "ckpts").glob("*.json")) if p.name not in encoders]
     for stem in stems:
         save_network(ckpts / stem.name, *read_network_json(stem), load_network(stem), store=store)
