@@ -194,7 +194,7 @@ def test_fetch_of_encoders(image: Path, hub_cache: Path, tmp_path: Path, there: 
     assert {p.name for p in Path(report["path"]).iterdir()} == wanted
     (tmp_path / "clip" / "model-00001-of-00001.safetensors").unlink()
     shutil.rmtree(hub_cache)
-    with pytest.raises(MissingError, match="someone/clip on the hub has no pipeline.json of a model, and no config"):
+    with pytest.raises(MissingError, match=r"someone/clip: model\.safetensors did not come"):
         models.fetch("someone/clip")
 
 
@@ -211,8 +211,9 @@ def test_fetch_says_what_the_hub_lacks(image: Path, there: Hub) -> None:
     (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
     with pytest.raises(MissingError, match="the hub has no public model 'nobody/nothing'"):
         models.fetch("nobody/nothing")
-    with pytest.raises(MissingError, match=f"has no ckpts/{GAUSSIANS}.safetensors"):
+    with pytest.raises(MissingError, match=f"{IMAGE}: ckpts/{GAUSSIANS}.safetensors did not come") as caught:
         models.fetch(IMAGE)
+    assert caught.value.hint == f"with a network, `trellis models fetch {IMAGE}` goes on"
 
 
 def test_fetch_of_what_is_no_hub_model() -> None:
@@ -226,6 +227,23 @@ def test_offline_nothing_is_fetched(hub_cache: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingError, match="HF_HUB_OFFLINE forbids fetching it"):
         models.fetch(IMAGE)
+
+
+@pytest.mark.parametrize("lost", [f"ckpts/{GAUSSIANS}.safetensors", "pipeline.json"])
+def test_offline_what_is_cached_in_part_is_named(
+    lost: str, image: Path, hub_cache: Path, there: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_cache(image, hub_cache, IMAGE) / lost).unlink()
+    snapshot = hub_cache / "models--microsoft--TRELLIS-image-large" / "snapshots"
+    (snapshot / ("0" * 40)).rename(snapshot / "main")
+    (snapshot.parent / "refs" / "main").write_text("main")
+    there.is_down = True  # what is cached is then the answer
+    with pytest.raises(MissingError, match=f"{IMAGE}: {lost}.* did not come: the hub was out of reach, or"):
+        models.fetch(IMAGE)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MissingError, match=f"{IMAGE}: {lost}.* is not in the cache .*HF_HUB_OFFLINE forbids") as caught:
+        models.fetch(IMAGE)
+    assert caught.value.code == 4 and caught.value.hint == f"HF_HUB_OFFLINE=0 trellis models fetch {IMAGE}"
 
 
 def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,7 +201,7 @@ def fetch(name: str) -> dict[str, Any]:
         hub.download(repository, _patterns(paths))
     model = open_model(name)
     if missing := missing_files(model):
-        raise MissingError(f"{name} on the hub has no {missing[0]}", hint=f"trellis models check {name}")
+        raise _not_there(name, missing[0])
     for encoder in encoders.values():
         if not (model.path / encoder).is_dir() and (repository := encoder_files.hub_id(encoder)):
             _fetch_encoder(repository)
@@ -211,13 +211,24 @@ def fetch(name: str) -> dict[str, Any]:
 def _fetch_encoder(repository: str) -> dict[str, Any]:
     path = hub.download(repository, encoder_files.FETCHED)
     if not encoder_files.has_weights(repository):
-        raise MissingError(
-            f"{repository} on the hub has no pipeline.json of a model, and no config.json and model.safetensors of an "
-            "encoder",
-            hint="see `trellis models list`",
-        )
+        have = {path.name for path in encoder_files.cached_files(repository).values()}
+        lacks = "model.safetensors" if "config.json" in have else "pipeline.json or config.json"
+        raise _not_there(repository, lacks)
     size = sum(file.stat().st_size for file in encoder_files.cached_files(repository).values())
     return {"id": repository, "path": str(path), "megabytes": round(size / MB, 1)}
+
+
+def _not_there(repository: str, file: str) -> MissingError:
+    """What to raise for a file that is not in the cache after it was asked for.
+
+    What is cached of a repository is the answer where the hub is out of reach too: only the hub could say more.
+    """
+    if hub.is_offline():
+        return hub.forbidden(f"{repository}: {file}", repository)
+    return MissingError(
+        f"{repository}: {file} did not come: the hub was out of reach, or has no such file",
+        hint=f"with a network, `trellis models fetch {repository}` goes on",
+    )
 
 
 def _patterns(values: list[str]) -> list[str]:
