@@ -59,6 +59,24 @@ def test_list_says_what_is_here(image: Path, text: Path, hub_cache: Path, tmp_pa
     assert {e.licence for e in models.listing() if e.id in models.RELEASED} == {"MIT"}
 
 
+def test_list_counts_the_bytes_that_are_here(image: Path, text: Path, hub_cache: Path) -> None:
+    def megabytes() -> dict[str, float]:
+        return {entry.id: entry.megabytes for entry in models.listing()}
+
+    assert megabytes()[TEXT] == round(models.RELEASED[TEXT].bytes / 1e6, 1)
+    size = sum(p.stat().st_size for p in text.rglob("*") if p.is_file())
+    in_cache(text, hub_cache, TEXT)
+    assert megabytes()[TEXT] == round(size / 1e6, 1) < 1  # in part
+    in_cache(image, hub_cache, IMAGE)
+    assert round(size / 1e6, 1) < megabytes()[TEXT] < 20  # with the decoders of the other repository
+
+
+def test_a_folder_called_mini_is_not_the_shipped_one(image: Path, tmp_path: Path) -> None:
+    image.rename(tmp_path / "mini")
+    assert models.describe(str(tmp_path / "mini"))["licence"] == "unknown; see its model card"
+    assert models.describe("mini")["licence"] == models.SHIPPED_LICENCE
+
+
 def test_info(image: Path, hub_cache: Path) -> None:
     report = models.describe(str(image))
     assert report["digest"] == open_model(str(image)).digest and report["image_cond_model"] == "dinov2_vitl14_reg"

@@ -9,7 +9,15 @@ import torch
 from trellis_cli.errors import FileError, MissingError, TrellisError, UsageError
 from trellis_cli.io import encoder_files, hub
 from trellis_cli.io.encoder_files import OWN
-from trellis_cli.io.model_folders import CONDITIONERS, UNLISTED, ModelFolder, open_model, read_network_json, shipped
+from trellis_cli.io.model_folders import (
+    CONDITIONERS,
+    SHIPPED,
+    UNLISTED,
+    ModelFolder,
+    open_model,
+    read_network_json,
+    shipped,
+)
 from trellis_cli.io.weights import StoredWeights
 from trellis_cli.networks.published import build_network, num_parameters
 
@@ -40,8 +48,8 @@ class Entry:
     """A model that can be named by --model."""
 
     id: str
-    state: str  # shipped, fetched, "in part" or "not fetched"
-    megabytes: float
+    state: str  # shipped, fetched, "in part", "not fetched" or damaged
+    megabytes: float  # on this machine; of one that is not here, what fetching it brings
     licence: str
     says: str = ""
 
@@ -53,7 +61,10 @@ def listing() -> list[Entry]:
         for name in shipped()
     ]
     for name, released in RELEASED.items():
-        entries.append(Entry(name, _state(name), round(released.bytes / MB, 1), released.licence, released.says))
+        state = _state(name)
+        here = state in ("fetched", "in part")
+        megabytes = _megabytes(open_model(name)) if here else round(released.bytes / MB, 1)
+        entries.append(Entry(name, state, megabytes, released.licence, released.says))
     known = {*RELEASED, *(f"JeffreyXiang/{name.partition('/')[2]}" for name in RELEASED)}
     for name in hub.cached_repositories():
         if name not in known and _is_ours(name):
@@ -113,7 +124,7 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _licence(model: ModelFolder) -> str:
-    if model.id in shipped():
+    if model.path.resolve().parent == SHIPPED.resolve():  # any folder may be called as a shipped one is
         return SHIPPED_LICENCE
     return RELEASED[model.id].licence if model.id in RELEASED else "unknown; see its model card"
 
