@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tests.published_models import DECODERS, IMAGE, TEXT, image_model, in_cache, text_model
 from trellis_cli.errors import FileError, MissingError, UsageError
@@ -86,39 +86,6 @@ def test_info(image: Path, hub_cache: Path) -> None:
     assert (decoder["name"], decoder["dtype"]) == (name, "F16+F32")
     (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
     assert "weights are missing" in models.describe(str(image))["networks"]["slat_decoder_gs"]["problem"]
-
-
-def test_check_finds_nothing_wrong_with_what_is_whole(image: Path, text: Path, hub_cache: Path) -> None:
-    for name in ("mini", str(image), str(text)):
-        assert set(models.check(name).values()) == {"ok"}
-    assert {"sparse_structure_encoder", "slat_encoder"} <= models.check(str(text)).keys()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda s: s.pop("out_layer.bias"), "1 missing: out_layer.bias"),
-        (lambda s: s.update(extra=torch.ones(1)), "1 unknown: extra"),
-        (lambda s: s.update({"out_layer.bias": torch.ones(3)}), r"1 of another shape: out_layer.bias is \[3\], not"),
-        (lambda s: [s.pop(k) for k in list(s)[:9]], r"9 missing: .*, \.\.\.$"),
-    ],
-)
-def test_check_names_what_does_not_fit(spoil, message: str, image: Path, hub_cache: Path) -> None:
-    path = image / "ckpts" / f"{GAUSSIANS}.safetensors"
-    state = load_file(path)
-    spoil(state)
-    save_file(state, path)
-    verdicts = models.check(str(image))
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(verdicts["slat_decoder_gs"])
-    assert verdicts["slat_decoder_mesh"] == "ok"
-
-
-def test_check_reads_headers_alone(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trellis_cli.io.weights import StoredWeights
-
-    monkeypatch.setattr(StoredWeights, "_read", lambda self, name: pytest.fail(f"{name} was read"))
-    assert models.check(str(image))["slat_flow_model"] == "ok"
 
 
 class NoRepository(RepositoryNotFoundError):

@@ -35,16 +35,19 @@ class Conditioner(Protocol):
 
 @runtime_checkable
 class TextEncoding(Protocol):
-    """CLIP's text tower, or the encoder of a model's own."""
+    """CLIP's text tower, or the encoder of a model's own; `width`: channels of a token."""
+
+    width: int
 
     def encode(self, texts: list[str]) -> Condition: ...
 
 
 @runtime_checkable
 class ImageEncoding(Protocol):
-    """DINOv2's tokens, or those of a model's own encoder."""
+    """DINOv2's tokens, or those of a model's own encoder; `channels`: of a token."""
 
     image_size: int
+    channels: int
 
     def __call__(self, pictures: Float[Tensor, "b 4 s s"]) -> Condition: ...
 

@@ -1,7 +1,6 @@
-"""Models: which there are, what one holds, whether its files are what its networks want, and fetching one."""
+"""Models: which there are, what one holds, and fetching one."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -135,7 +134,10 @@ def _network(model: ModelFolder, key: str) -> dict[str, Any]:
         name, args = read_network_json(stem)
         with torch.device("meta"):
             parameters = num_parameters(build_network(name, args))
-        weights = StoredWeights(_weights(stem))
+        path = stem.with_name(stem.name + ".safetensors")
+        if not path.is_file():
+            raise MissingError(f"{path}: the weights are missing", hint=model.remedy(key))
+        weights = StoredWeights(path)
     except TrellisError as error:
         return {"problem": error.problem}
     return {
@@ -145,41 +147,6 @@ def _network(model: ModelFolder, key: str) -> dict[str, Any]:
         "dtype": "+".join(sorted(set(weights.dtypes.values()))),
         "path": str(stem),
     }
-
-
-def _weights(stem: Path) -> Path:
-    path = stem.with_name(stem.name + ".safetensors")
-    if not path.is_file():
-        raise MissingError(f"{path}: the weights are missing", hint="trellis models fetch OWNER/NAME")
-    return path
-
-
-def check(name: str) -> dict[str, str]:
-    """Each network's key -> "ok" or what is wrong: its class is built and compared with the header of its weights file.
-
-    The weights themselves are not read.
-    """
-    model = open_model(name)
-    return {key: _verdict(model, key) for key in sorted(model.models)}
-
-
-def _verdict(model: ModelFolder, key: str) -> str:
-    try:
-        stem = model.stem(key)
-        name, args = read_network_json(stem)
-        with torch.device("meta"):
-            wanted = {k: tuple(v.shape) for k, v in build_network(name, args).state_dict().items()}
-        found = StoredWeights(_weights(stem)).shapes
-    except TrellisError as error:
-        return error.problem
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    wrong = [f"{k} is {list(found[k])}, not {list(wanted[k])}" for k in wanted if k in found and found[k] != wanted[k]]
-    problems = [_counted("missing", missing), _counted("unknown", unknown), _counted("of another shape", wrong)]
-    return "; ".join(p for p in problems if p) or "ok"
-
-
-def _counted(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else ""
 
 
 def fetch(name: str) -> dict[str, Any]:
