@@ -1,22 +1,18 @@
 """`trellis models`: what it says of models here and elsewhere, fetching without a network, and packing foreign runs."""
 
 import json
-import os
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors.torch import load_file
 
 from tests.published_models import DECODERS, IMAGE, TEXT, image_model, in_cache, text_model
-from trellis_cli.errors import FileError, MissingError, UsageError
+from trellis_cli.errors import MissingError, UsageError
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.networks.published import build_network
 from trellis_cli.stages import models
-from trellis_cli.stages.pack_models import pack
 
 GAUSSIANS = DECODERS["slat_decoder_gs"][0]
 
@@ -242,53 +238,3 @@ def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingError, match=f"{IMAGE} cannot be fetched: cannot reach the hub$") as caught:
         models.fetch(IMAGE)
     assert f"trellis models fetch {IMAGE}" in caught.value.hint
-
-
-def published_run(folder: Path, image: Path, steps: tuple[str, ...]) -> Path:
-    """A run of the published trainer that trained the tiny model's latent flow: float32 masters in .pt files."""
-    stem = next((image / "ckpts").glob("slat_flow*.json")).with_suffix("")
-    network = json.loads(stem.with_suffix(".json").read_text())
-    state = {k: v.float() for k, v in load_file(stem.with_suffix(".safetensors")).items()}
-    (folder / "ckpts").mkdir(parents=True)
-    config = {
-        "models": {"denoiser": network},
-        "dataset": {"args": {"normalization": {"mean": [0.5] * 8, "std": [1.5] * 8}}},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    for k, name in enumerate(steps):
-        torch.save({key: value + k for key, value in state.items()}, folder / "ckpts" / name)
-    return folder
-
-
-def test_pack_a_published_run(image: Path, tmp_path: Path) -> None:
-    steps = ("denoiser_step0000300.pt", "denoiser_ema0.9999_step0000100.pt", "denoiser_ema0.9999_step0000200.pt",
-             "misc_step0000200.pt")  # fmt: skip
-    run = published_run(tmp_path / "run", image, steps)
-    report = pack([run], tmp_path / "packed", store="float32")
-    assert report["networks"] == ["slat_flow_model"]
-    packed = open_model(str(tmp_path / "packed"))
-    assert packed.pipeline["slat_normalization"] == {"mean": [0.5] * 8, "std": [1.5] * 8}
-    got = packed.load("slat_flow_model").state_dict()
-    for key, value in torch.load(run / "ckpts" / steps[2], weights_only=True).items():
-        assert torch.equal(got[key], value), key
-
-
-class Malice:
-    def __reduce__(self) -> tuple:
-        return os.mkdir, ("made-by-a-pickle",)
-
-
-def test_a_pickle_that_does_more_is_refused(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run = published_run(tmp_path / "run", image, ("denoiser_ema0.9999_step0000100.pt",))
-    torch.save({"a": Malice()}, run / "ckpts" / "denoiser_ema0.9999_step0000100.pt")
-    with pytest.raises(FileError, match="holds more than weights") as caught:
-        pack([run], tmp_path / "packed")
-    assert "safetensors" in caught.value.hint
-    assert not (tmp_path / "made-by-a-pickle").exists()
-
-
-def test_a_published_run_without_weights(image: Path, tmp_path: Path) -> None:
-    run = published_run(tmp_path / "run", image, ("other_ema0.9999_step0000100.pt",))
-    with pytest.raises(FileError, match="no denoiser_ema"):
-        pack([run], tmp_path / "packed")

@@ -75,9 +75,12 @@ def _encoder_problem(model: ModelFolder, key: str) -> TrellisError | None:
         made = conditioner(model, kind, device="cpu", background="keep")
         assert isinstance(made, TextConditioner | ImageConditioner)
         width = made.encoder.width if isinstance(made, TextConditioner) else made.encoder.channels
-        end = flows_for(model, kind)
     except TrellisError as error:
         return _alone(error)
+    try:
+        end = flows_for(model, kind)
+    except MissingError:  # it has the encoder, but no flows for such prompts
+        return None
     for flow in (f"sparse_structure_flow_model{end}", f"slat_flow_model{end}"):
         if (wanted := _cond_channels(model, flow)) not in (None, width):
             return FileError(
