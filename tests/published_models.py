@@ -1,7 +1,7 @@
 """Tiny random models in the released layout: file names, float16 torsos, decoders that live in another repository.
 
 `image_model` writes what microsoft/TRELLIS-image-large holds, `text_model` what a text model does; `in_cache` puts such
-a folder into a hub cache as huggingface_hub lays it out.
+a folder into a hub cache as huggingface_hub lays it out; `clip` and `dino` write random encoders of prompts.
 """
 
 import hashlib
@@ -133,3 +133,39 @@ def in_cache(folder: Path, cache: Path, repository: str) -> Path:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(*[".."] * (len(link.relative_to(home).parts) - 1)) / "blobs" / digest)
     return snapshot
+
+
+def clip(folder: Path, *, width: int) -> Path:
+    """A random CLIP text tower of 77 positions with a word tokenizer, as transformers saves them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<start>": 1, "<end>": 2, "<unk>": 3, "a": 4, "red": 5, "chair": 6}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<start>", eos_token="<end>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    config = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=width, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=77, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    CLIPTextModel(config).save_pretrained(folder)
+    return folder
+
+
+def dino(folder: Path, *, width: int) -> Path:
+    """A random DINOv2 with registers for pictures of 28 pixels."""
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    config = Dinov2WithRegistersConfig(
+        hidden_size=width, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14,
+        num_register_tokens=4, mlp_ratio=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Dinov2WithRegistersModel(config).save_pretrained(folder)
+    return folder

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tests.published_models import FINE, IMAGE, OLD_IMAGE, TEXT, image_model, in_cache, text_model
+from tests.published_models import FINE, IMAGE, OLD_IMAGE, TEXT, clip, dino, image_model, in_cache, text_model
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
@@ -33,49 +32,13 @@ def trellis(*arguments: object, code: int = 0) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def clip(folder: Path) -> Path:
-    """A random CLIP text tower of 77 positions with a word tokenizer, as transformers saves them."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
-
-    words = {"<pad>": 0, "<start>": 1, "<end>": 2, "<unk>": 3, "a": 4, "red": 5, "chair": 6}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<start> $A <end>", special_tokens=[("<start>", 1), ("<end>", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<start>", eos_token="<end>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    config = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=77, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    CLIPTextModel(config).save_pretrained(folder)
-    return folder
-
-
-def dino(folder: Path) -> Path:
-    """A random DINOv2 with registers for pictures of 28 pixels."""
-    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
-
-    config = Dinov2WithRegistersConfig(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14,
-        num_register_tokens=4, mlp_ratio=2,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    Dinov2WithRegistersModel(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both models and both encoders, as `trellis models fetch` leaves them."""
     home = tmp_path_factory.mktemp("published")
     hub = home / "hub"
-    in_cache(clip(home / "clip"), hub, "openai/clip-vit-large-patch14")
-    in_cache(dino(home / "dino"), hub, "facebook/dinov2-with-registers-large")
+    in_cache(clip(home / "clip", width=WIDTH), hub, "openai/clip-vit-large-patch14")
+    in_cache(dino(home / "dino", width=WIDTH), hub, "facebook/dinov2-with-registers-large")
     in_cache(image_model(home / "image", width=WIDTH, conditioner="dinov2_vitl14_reg"), hub, IMAGE)
     in_cache(text_model(home / "text", width=WIDTH, conditioner="openai/clip-vit-large-patch14"), hub, TEXT)
     return hub
@@ -83,13 +46,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub.constants as constants
-
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("the network was asked")
 
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))  # transformers' way to it, read once at its import
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
@@ -213,6 +173,7 @@ def test_voxels_that_do_not_fit(texts, resolution, code, message, tmp_path: Path
     words = [word for k in range(texts) for word in ("--text", f"chair {k}")]
     err = trellis("sample", "--model", TEXT, *words, "--structure", path, *FIXED, "-o", tmp_path / "x.h5", code=code)[1]
     assert message in err and len(err.splitlines()) == 2
+    assert code != 3 or err.endswith(f"trellis voxelize MESH --resolution {FINE} -o given-{FINE}.voxels.h5\n")
 
 
 def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

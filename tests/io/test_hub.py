@@ -110,6 +110,40 @@ def test_the_digest_is_of_the_bytes_wherever_they_lie(originals: Path, cache: Pa
     assert ModelFolder("other", other).digest != open_model(IMAGE).digest
 
 
+@pytest.mark.parametrize("id_", [IMAGE, TEXT])
+def test_the_digest_is_of_the_encoder_too(id_: str, originals: Path, cache: Path, tmp_path: Path) -> None:
+    fetched(originals, cache, id_)
+    digests = [open_model(id_).digest]
+    encoder = {IMAGE: "facebook/dinov2-with-registers-large", TEXT: "openai/clip-vit-large-patch14"}[id_]
+    names = ("config.json", "model.safetensors", "tokenizer.json", "vocab.json", "flax_model.msgpack")
+    for changed in (None, *names):
+        folder = tmp_path / "encoder"
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(name if name != changed else "other")
+        home = in_cache(folder, cache, encoder).parent.parent
+        shutil.rmtree(folder)
+        digests.append(open_model(id_).digest)
+        shutil.rmtree(home)
+    without, whole, *others = digests
+    assert len({without, whole, *others[:3]}) == 5
+    assert set(others[3:]) == {whole}  # tokenizer.json is read in the place of vocab.json
+
+
+def test_an_encoder_of_the_models_own_counts_as_before(originals: Path, cache: Path, tmp_path: Path) -> None:
+    """The digest of the shipped layout, written out: ids of what was sampled stay what they are."""
+    folder = tmp_path / "own"
+    shutil.copytree(originals / "TRELLIS-image-large", folder)
+    text = (folder / "pipeline.json").read_text()
+    (folder / "pipeline.json").write_text(text.replace("dinov2_vitl14_reg", "ckpts"))
+    for name in ("image_encoder.json", "image_encoder.safetensors", "licence.txt"):
+        (folder / "ckpts" / name).write_text(name)
+    want = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors")):
+        want.update(str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    assert ModelFolder("own", folder).digest == want.hexdigest()
+
+
 def test_a_cached_digest_is_that_of_the_bytes(originals: Path, cache: Path) -> None:
     fetched(originals, cache, IMAGE)
     model = open_model(IMAGE)

@@ -85,7 +85,7 @@ def test_what_is_not_there_or_broken(folder: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingError) as caught:
         load_clip_text("nobody/no-such-model")
-    assert caught.value.hint.startswith("hf download nobody/no-such-model config.json model.safetensors")
+    assert caught.value.hint == "trellis models fetch nobody/no-such-model"
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(MissingError):

@@ -60,8 +60,14 @@ def test_published_names_are_hub_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert HUB_IDS["dinov2_vitl14_reg"] == "facebook/dinov2-with-registers-large"
     with pytest.raises(MissingError) as caught:
+        load_dino_tokens("dinov2_vitl14_reg")
+    assert caught.value.hint == "trellis models fetch facebook/dinov2-with-registers-large"
+    with pytest.raises(MissingError) as caught:
+        load_dino_tokens("dinov3")
+    assert caught.value.hint == "give a folder in transformers' form, or an id on the hub (owner/name)"
+    with pytest.raises(MissingError) as caught:
         load_dino_tokens("nobody/no-such-model")
-    assert caught.value.hint == "hf download nobody/no-such-model"
+    assert caught.value.hint == "trellis models fetch nobody/no-such-model"
 
 
 def test_broken_weights_are_named(folder: Path, tmp_path: Path) -> None:

@@ -110,4 +110,4 @@ def test_dinov2_that_is_not_here_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingError) as caught:
         load_image_encoder("nobody/no-such-model")
-    assert caught.value.hint == "hf download nobody/no-such-model"
+    assert caught.value.hint == "trellis models fetch nobody/no-such-model"

@@ -1,21 +1,18 @@
 """`trellis models`: what it says of models here and elsewhere, fetching without a network, and packing foreign runs."""
 
 import json
-import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from tests.published_models import DECODERS, IMAGE, TEXT, image_model, in_cache, text_model
-from trellis_cli.errors import FileError, MissingError, UsageError
-from trellis_cli.io import hub
+from trellis_cli.errors import MissingError, UsageError
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.networks.published import build_network
 from trellis_cli.stages import models
-from trellis_cli.stages.pack_models import pack
 
 GAUSSIANS = DECODERS["slat_decoder_gs"][0]
 
@@ -58,6 +55,24 @@ def test_list_says_what_is_here(image: Path, text: Path, hub_cache: Path, tmp_pa
     assert {e.licence for e in models.listing() if e.id in models.RELEASED} == {"MIT"}
 
 
+def test_list_counts_the_bytes_that_are_here(image: Path, text: Path, hub_cache: Path) -> None:
+    def megabytes() -> dict[str, float]:
+        return {entry.id: entry.megabytes for entry in models.listing()}
+
+    assert megabytes()[TEXT] == round(models.RELEASED[TEXT].bytes / 1e6, 1)
+    size = sum(p.stat().st_size for p in text.rglob("*") if p.is_file())
+    in_cache(text, hub_cache, TEXT)
+    assert megabytes()[TEXT] == round(size / 1e6, 1) < 1  # in part
+    in_cache(image, hub_cache, IMAGE)
+    assert round(size / 1e6, 1) < megabytes()[TEXT] < 20  # with the decoders of the other repository
+
+
+def test_a_folder_called_mini_is_not_the_shipped_one(image: Path, tmp_path: Path) -> None:
+    image.rename(tmp_path / "mini")
+    assert models.describe(str(tmp_path / "mini"))["licence"] == "unknown; see its model card"
+    assert models.describe("mini")["licence"] == models.SHIPPED_LICENCE
+
+
 def test_info(image: Path, hub_cache: Path) -> None:
     report = models.describe(str(image))
     assert report["digest"] == open_model(str(image)).digest and report["image_cond_model"] == "dinov2_vitl14_reg"
@@ -69,69 +84,67 @@ def test_info(image: Path, hub_cache: Path) -> None:
     assert "weights are missing" in models.describe(str(image))["networks"]["slat_decoder_gs"]["problem"]
 
 
-def test_check_finds_nothing_wrong_with_what_is_whole(image: Path, text: Path, hub_cache: Path) -> None:
-    for name in ("mini", str(image), str(text)):
-        assert set(models.check(name).values()) == {"ok"}
-    assert {"sparse_structure_encoder", "slat_encoder"} <= models.check(str(text)).keys()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda s: s.pop("out_layer.bias"), "1 missing: out_layer.bias"),
-        (lambda s: s.update(extra=torch.ones(1)), "1 unknown: extra"),
-        (lambda s: s.update({"out_layer.bias": torch.ones(3)}), r"1 of another shape: out_layer.bias is \[3\], not"),
-        (lambda s: [s.pop(k) for k in list(s)[:9]], r"9 missing: .*, \.\.\.$"),
-    ],
-)
-def test_check_names_what_does_not_fit(spoil, message: str, image: Path, hub_cache: Path) -> None:
-    path = image / "ckpts" / f"{GAUSSIANS}.safetensors"
-    state = load_file(path)
-    spoil(state)
-    save_file(state, path)
-    verdicts = models.check(str(image))
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(verdicts["slat_decoder_gs"])
-    assert verdicts["slat_decoder_mesh"] == "ok"
-
-
-def test_check_reads_headers_alone(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trellis_cli.io.weights import StoredWeights
-
-    monkeypatch.setattr(StoredWeights, "_read", lambda self, name: pytest.fail(f"{name} was read"))
-    assert models.check(str(image))["slat_flow_model"] == "ok"
+class NoRepository(RepositoryNotFoundError):
+    def __init__(self) -> None:
+        Exception.__init__(self, "404")  # without the server's answer that its base asks for
 
 
 class Hub:
-    """huggingface_hub.snapshot_download for repositories that are folders here; remembers what was asked of it."""
+    """huggingface_hub.snapshot_download of repositories that are folders here; remembers what was asked of it.
+
+    As the true one: patterns are globs, what is cached stays as it is, and a repository that is cached in part is
+    answered by its snapshot where the network is forbidden or down.
+    """
 
     def __init__(self, repositories: dict[str, Path], cache: Path) -> None:
         self.repositories, self.cache = repositories, cache
         self.asked: list[str] = []
+        self.is_down = False
 
-    def download(self, repo: str, patterns) -> Path:
-        self.asked.append(repo)
-        snapshot = self.cache / ("models--" + repo.replace("/", "--")) / "snapshots" / "main"
-        (snapshot.parent.parent / "refs").mkdir(parents=True, exist_ok=True)
-        (snapshot.parent.parent / "refs" / "main").write_text("main")
-        for pattern in patterns:
-            source = self.repositories[repo] / pattern
-            if source.is_file():
-                (snapshot / pattern).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, snapshot / pattern)
-        return snapshot
+    def snapshot_download(
+        self, repo_id: str, *, allow_patterns: list[str], cache_dir: Path, local_files_only: bool
+    ) -> str:
+        assert cache_dir == self.cache
+        self.asked.append(repo_id)
+        home = self.cache / ("models--" + repo_id.replace("/", "--"))
+        snapshot = home / "snapshots" / "main"
+        if local_files_only or self.is_down:
+            if snapshot.is_dir():
+                return str(snapshot)
+            raise LocalEntryNotFoundError("no snapshot of it is here")
+        if repo_id not in self.repositories:
+            raise NoRepository
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (home / "refs").mkdir(exist_ok=True)
+        (home / "refs" / "main").write_text("main")
+        source = self.repositories[repo_id]
+        for path in (p.relative_to(source) for p in sorted(source.rglob("*")) if p.is_file()):
+            if any(fnmatch(str(path), pattern) for pattern in allow_patterns) and not (snapshot / path).exists():
+                (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source / path, snapshot / path)
+        return str(snapshot)
+
+
+@pytest.fixture
+def there(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The hub, within reach, without any repository."""
+    import huggingface_hub
+
+    made = Hub({}, hub_cache)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", made.snapshot_download)
+    return made
 
 
 def test_fetch_brings_networks_decoders_and_encoder(
-    image: Path, text: Path, hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image: Path, text: Path, hub_cache: Path, tmp_path: Path, there: Hub
 ) -> None:
     clip = tmp_path / "clip"
     clip.mkdir()
     for name in ("config.json", "model.safetensors", "flax_model.msgpack"):
         (clip / name).write_text("{}")
     (text / "ckpts" / "training.pt").write_text("not wanted")
-    there = Hub({IMAGE: image, TEXT: text, "openai/clip-vit-large-patch14": clip}, hub_cache)
-    monkeypatch.setattr(hub, "download", there.download)
+    there.repositories |= {IMAGE: image, TEXT: text, "openai/clip-vit-large-patch14": clip}
     report = models.fetch(TEXT)
     assert there.asked == [TEXT, TEXT, IMAGE, "openai/clip-vit-large-patch14"]
     assert report["id"] == TEXT and not models.missing_files(open_model(TEXT))
@@ -141,11 +154,47 @@ def test_fetch_brings_networks_decoders_and_encoder(
     assert not any(name.startswith("slat_flow_img") for name in names)  # the other model's own flows
 
 
-def test_fetch_says_what_the_hub_lacks(image: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_of_encoders(image: Path, hub_cache: Path, tmp_path: Path, there: Hub) -> None:
+    """Of a model that names any repository as its encoder, of one with its own encoder in it, and an encoder alone."""
+    wanted = {"config.json", "model-00001-of-00001.safetensors", "model.safetensors.index.json", "tokenizer.json"}
+    (tmp_path / "clip").mkdir()
+    for name in (*wanted, "pytorch_model.bin", "README.md"):
+        (tmp_path / "clip" / name).write_text("{}")
+    pipeline = json.loads((image / "pipeline.json").read_text())
+    pipeline["args"] |= {"text_cond_model": "someone/clip", "image_cond_model": "ckpts"}
+    (image / "pipeline.json").write_text(json.dumps(pipeline))
+    (image / "ckpts" / "image_encoder.safetensors").write_text("weights")
+    there.repositories |= {"someone/chairs": image, "someone/clip": tmp_path / "clip"}
+    models.fetch("someone/chairs")
+    assert there.asked == ["someone/chairs", "someone/chairs", "someone/clip"]
+    assert {p.name for p in (hub_cache / "models--someone--clip" / "snapshots" / "main").iterdir()} == wanted
+    assert list(hub_cache.rglob("image_encoder.safetensors"))
+
+    shutil.rmtree(hub_cache)
+    report = models.fetch("someone/clip")
+    assert {p.name for p in Path(report["path"]).iterdir()} == wanted
+    (tmp_path / "clip" / "model-00001-of-00001.safetensors").unlink()
+    shutil.rmtree(hub_cache)
+    with pytest.raises(MissingError, match=r"someone/clip: model\.safetensors did not come"):
+        models.fetch("someone/clip")
+
+
+def test_fetch_by_torch_hubs_name(tmp_path: Path, there: Hub) -> None:
+    (tmp_path / "dino").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "dino" / name).write_text("{}")
+    there.repositories["facebook/dinov2-with-registers-large"] = tmp_path / "dino"
+    assert models.fetch("dinov2_vitl14_reg")["id"] == "facebook/dinov2-with-registers-large"
+
+
+def test_fetch_says_what_the_hub_lacks(image: Path, there: Hub) -> None:
+    there.repositories[IMAGE] = image
     (image / "ckpts" / f"{GAUSSIANS}.safetensors").unlink()
-    monkeypatch.setattr(hub, "download", Hub({IMAGE: image}, hub_cache).download)
-    with pytest.raises(MissingError, match=f"has no ckpts/{GAUSSIANS}.safetensors"):
+    with pytest.raises(MissingError, match="the hub has no public model 'nobody/nothing'"):
+        models.fetch("nobody/nothing")
+    with pytest.raises(MissingError, match=f"{IMAGE}: ckpts/{GAUSSIANS}.safetensors did not come") as caught:
         models.fetch(IMAGE)
+    assert caught.value.hint == f"with a network, `trellis models fetch {IMAGE}` goes on"
 
 
 def test_fetch_of_what_is_no_hub_model() -> None:
@@ -161,9 +210,25 @@ def test_offline_nothing_is_fetched(hub_cache: Path, monkeypatch: pytest.MonkeyP
         models.fetch(IMAGE)
 
 
+@pytest.mark.parametrize("lost", [f"ckpts/{GAUSSIANS}.safetensors", "pipeline.json"])
+def test_offline_what_is_cached_in_part_is_named(
+    lost: str, image: Path, hub_cache: Path, there: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_cache(image, hub_cache, IMAGE) / lost).unlink()
+    snapshot = hub_cache / "models--microsoft--TRELLIS-image-large" / "snapshots"
+    (snapshot / ("0" * 40)).rename(snapshot / "main")
+    (snapshot.parent / "refs" / "main").write_text("main")
+    there.is_down = True  # what is cached is then the answer
+    with pytest.raises(MissingError, match=f"{IMAGE}: {lost}.* did not come: the hub was out of reach, or"):
+        models.fetch(IMAGE)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MissingError, match=f"{IMAGE}: {lost}.* is not in the cache .*HF_HUB_OFFLINE forbids") as caught:
+        models.fetch(IMAGE)
+    assert caught.value.code == 4 and caught.value.hint == f"HF_HUB_OFFLINE=0 trellis models fetch {IMAGE}"
+
+
 def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     def unreachable(*args: object, **kwargs: object) -> str:
         raise LocalEntryNotFoundError("cannot reach the hub\nand more lines")
@@ -173,53 +238,3 @@ def test_no_network_is_told_as_such(hub_cache: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingError, match=f"{IMAGE} cannot be fetched: cannot reach the hub$") as caught:
         models.fetch(IMAGE)
     assert f"trellis models fetch {IMAGE}" in caught.value.hint
-
-
-def published_run(folder: Path, image: Path, steps: tuple[str, ...]) -> Path:
-    """A run of the published trainer that trained the tiny model's latent flow: float32 masters in .pt files."""
-    stem = next((image / "ckpts").glob("slat_flow*.json")).with_suffix("")
-    network = json.loads(stem.with_suffix(".json").read_text())
-    state = {k: v.float() for k, v in load_file(stem.with_suffix(".safetensors")).items()}
-    (folder / "ckpts").mkdir(parents=True)
-    config = {
-        "models": {"denoiser": network},
-        "dataset": {"args": {"normalization": {"mean": [0.5] * 8, "std": [1.5] * 8}}},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    for k, name in enumerate(steps):
-        torch.save({key: value + k for key, value in state.items()}, folder / "ckpts" / name)
-    return folder
-
-
-def test_pack_a_published_run(image: Path, tmp_path: Path) -> None:
-    steps = ("denoiser_step0000300.pt", "denoiser_ema0.9999_step0000100.pt", "denoiser_ema0.9999_step0000200.pt",
-             "misc_step0000200.pt")  # fmt: skip
-    run = published_run(tmp_path / "run", image, steps)
-    report = pack([run], tmp_path / "packed", store="float32")
-    assert report["networks"] == ["slat_flow_model"]
-    packed = open_model(str(tmp_path / "packed"))
-    assert packed.pipeline["slat_normalization"] == {"mean": [0.5] * 8, "std": [1.5] * 8}
-    got = packed.load("slat_flow_model").state_dict()
-    for key, value in torch.load(run / "ckpts" / steps[2], weights_only=True).items():
-        assert torch.equal(got[key], value), key
-
-
-class Malice:
-    def __reduce__(self) -> tuple:
-        return os.mkdir, ("made-by-a-pickle",)
-
-
-def test_a_pickle_that_does_more_is_refused(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run = published_run(tmp_path / "run", image, ("denoiser_ema0.9999_step0000100.pt",))
-    torch.save({"a": Malice()}, run / "ckpts" / "denoiser_ema0.9999_step0000100.pt")
-    with pytest.raises(FileError, match="holds more than weights") as caught:
-        pack([run], tmp_path / "packed")
-    assert "safetensors" in caught.value.hint
-    assert not (tmp_path / "made-by-a-pickle").exists()
-
-
-def test_a_published_run_without_weights(image: Path, tmp_path: Path) -> None:
-    run = published_run(tmp_path / "run", image, ("other_ema0.9999_step0000100.pt",))
-    with pytest.raises(FileError, match="no denoiser_ema"):
-        pack([run], tmp_path / "packed")

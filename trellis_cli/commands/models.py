@@ -63,20 +63,20 @@ def fetch(
 
 @app.command()
 def check(model: Name = "mini", json: o.Json = False) -> None:
-    """Hold each network's class against its weights file: keys and shapes. Exit code 3 where one does not fit.
+    """Load every network and encoder of prompts, one after another; compare keys and shapes.
+
+    Exit code 3 where one does not fit, 4 where one is missing.
 
     Example:  trellis models check ./my-model
     """
-    from trellis_cli.errors import FileError
-    from trellis_cli.stages.models import check as stage
+    from trellis_cli.stages.check_model import check as stage
+    from trellis_cli.stages.check_model import complaint
 
-    verdicts = stage(model)
+    found = stage(model)
+    verdicts = {key: "ok" if error is None else error.problem for key, error in found.items()}
     console.result("\n".join(f"{key:30} {text}" for key, text in verdicts.items()), verdicts, as_json=json)
-    if bad := [key for key, text in verdicts.items() if text != "ok"]:
-        raise FileError(
-            f"{len(bad)} of {len(verdicts)} networks of {model} are not what they should be: {', '.join(bad)}",
-            hint="fetch the model anew, or pack it again",
-        )
+    if error := complaint(model, found):
+        raise error
 
 
 @app.command()

@@ -94,15 +94,20 @@ def download(repo: str, patterns: Sequence[str]) -> Path:
         ) from error
     except Exception as error:  # huggingface_hub and the library it speaks HTTP with each raise their own
         if offline:
-            raise MissingError(
-                f"{repo} is not in the cache {cache_folder()}, and HF_HUB_OFFLINE forbids fetching it",
-                hint=f"HF_HUB_OFFLINE=0 trellis models fetch {repo}",
-            ) from error
+            raise forbidden(repo, repo) from error
         raise MissingError(
             f"{repo} cannot be fetched: {_first_line(error)}",
             hint=f"with a network, `trellis models fetch {repo}` goes on; or copy {cache_folder()} from where it is",
         ) from error
     return Path(folder)
+
+
+def forbidden(what: str, repo: str) -> MissingError:
+    """What to raise for a repository, or a file of it, that is missing while the network is forbidden."""
+    return MissingError(
+        f"{what} is not in the cache {cache_folder()}, and HF_HUB_OFFLINE forbids fetching it",
+        hint=f"HF_HUB_OFFLINE=0 trellis models fetch {repo}",
+    )
 
 
 def _first_line(error: BaseException) -> str:

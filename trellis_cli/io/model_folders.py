@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trellis_cli.errors import FileError, MissingError
-from trellis_cli.io import hub
+from trellis_cli.io import encoder_files, hub
 from trellis_cli.io.aside import aside, write_text
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.quantised import quantise
@@ -172,7 +172,10 @@ class ModelFolder:
 
     @cached_property
     def files(self) -> dict[str, Path]:
-        """Everything the pipeline names that is there, by its name in the pipeline: what "these weights" means."""
+        """Everything the pipeline names that is there, by its name in the pipeline: what "these weights" means.
+
+        Also an encoder of prompts that lies in the hub's cache: other weights of it make other objects of a prompt.
+        """
         found = {"pipeline.json": self.path / "pipeline.json"}
         for value in self.models.values():
             if stem := self._find(value):
@@ -182,6 +185,8 @@ class ModelFolder:
             if value and (self.path / value).is_dir():  # it may lie outside of the model's folder
                 beside = (p for p in (self.path / value).iterdir() if p.suffix in (".json", ".safetensors"))
                 found |= {f"{value}/{p.name}": p for p in beside}
+            elif repository := encoder_files.hub_id(value):
+                found |= {f"{value}/{n}": p for n, p in encoder_files.cached_files(repository).items()}
         return {name: found[name] for name in sorted(found) if found[name].is_file()}
 
     @cached_property

@@ -12,12 +12,11 @@ import torch
 from torch import nn
 
 from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io import encoder_files, hub
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.quiet_transformers import quietly
 
 _log = logging.getLogger(__name__)
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
-         "special_tokens_map.json")  # fmt: skip
 
 
 class ClipTextEncoder:
@@ -64,15 +63,17 @@ def load_clip_text(source: Path | str) -> ClipTextEncoder:
     """
     from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
+    here: dict[str, Any] = {"local_files_only": True, "cache_dir": hub.cache_folder()}
     try:
         with quietly():  # that the picture tower of the same checkpoint goes unused is no news
-            config = CLIPTextConfig.from_pretrained(str(source), local_files_only=True)
-            network = CLIPTextModel.from_pretrained(str(source), config=config, local_files_only=True)
-            tokenizer = AutoTokenizer.from_pretrained(str(source), local_files_only=True)
+            config = CLIPTextConfig.from_pretrained(str(source), **here)
+            network = CLIPTextModel.from_pretrained(str(source), config=config, **here)
+            tokenizer = AutoTokenizer.from_pretrained(str(source), **here)
         return ClipTextEncoder(network, tokenizer)
     except OSError as error:
-        hint = "fetch the folder anew" if Path(source).is_dir() else f"hf download {source} {' '.join(FILES)}"
-        raise MissingError(f"{source}: CLIP's text encoder is not on this machine", hint=hint) from error
+        raise MissingError(
+            f"{source}: CLIP's text encoder is not on this machine", hint=encoder_files.remedy(source)
+        ) from error
     except Exception as error:  # transformers, tokenizers and safetensors each raise their own
         raise FileError(f"{source}: not a CLIP text encoder: {_line(error)}", hint="fetch it anew") from error
 

@@ -10,15 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trellis_cli.data.object_crop import on_black
+from trellis_cli.io.encoder_files import HUB_IDS
 from trellis_cli.networks.condition import Condition
-from trellis_cli.networks.image_encoders import DINOV2, DinoV2Encoder, load_dinov2
-
-HUB_IDS = {  # torch.hub's names, which the released pipelines use, and the same weights for transformers
-    "dinov2_vits14_reg": "facebook/dinov2-with-registers-small",
-    "dinov2_vitb14_reg": "facebook/dinov2-with-registers-base",
-    "dinov2_vitl14_reg": DINOV2,
-    "dinov2_vitg14_reg": "facebook/dinov2-with-registers-giant",
-}
+from trellis_cli.networks.image_encoders import DinoV2Encoder, load_dinov2
 
 
 class DinoV2Tokens:

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io import encoder_files, hub
+from trellis_cli.io.encoder_files import DINOV2
 from trellis_cli.networks.conv_trunks import ConvTrunk, imagenet_normalised
 from trellis_cli.networks.quiet_transformers import quietly
 
 SHIPPED_WEIGHTS = Path(str(files("trellis_cli"))) / "models" / "mini" / "ckpts"
-DINOV2 = "facebook/dinov2-with-registers-large"
 
 
 @runtime_checkable
@@ -144,10 +145,13 @@ def load_dinov2(source: str) -> DinoV2Encoder:
 
     try:
         with quietly():
-            network = Dinov2WithRegistersModel.from_pretrained(source, local_files_only=True)
+            network = Dinov2WithRegistersModel.from_pretrained(
+                source, local_files_only=True, cache_dir=hub.cache_folder()
+            )
     except OSError as error:
-        hint = f"hf download {source}" if not Path(source).is_dir() else "fetch the folder anew"
-        raise MissingError(f"{source}: DINOv2's weights are not on this machine", hint=hint) from error
+        raise MissingError(
+            f"{source}: DINOv2's weights are not on this machine", hint=encoder_files.remedy(source)
+        ) from error
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileError(f"{source}: not DINOv2 with registers: {reason}", hint="fetch it anew") from error

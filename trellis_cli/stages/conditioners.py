@@ -12,6 +12,7 @@ from torch import Tensor
 from trellis_cli.data.object_crop import as_tensor
 from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io.encoder_files import HUB_IDS
 from trellis_cli.io.model_folders import ModelFolder, open_model, shipped
 from trellis_cli.networks.condition import Condition
 from trellis_cli.stages.image_prompts import prepared
@@ -34,16 +35,19 @@ class Conditioner(Protocol):
 
 @runtime_checkable
 class TextEncoding(Protocol):
-    """CLIP's text tower, or the encoder of a model's own."""
+    """CLIP's text tower, or the encoder of a model's own; `width`: channels of a token."""
+
+    width: int
 
     def encode(self, texts: list[str]) -> Condition: ...
 
 
 @runtime_checkable
 class ImageEncoding(Protocol):
-    """DINOv2's tokens, or those of a model's own encoder."""
+    """DINOv2's tokens, or those of a model's own encoder; `channels`: of a token."""
 
     image_size: int
+    channels: int
 
     def __call__(self, pictures: Float[Tensor, "b 4 s s"]) -> Condition: ...
 
@@ -149,7 +153,7 @@ def _text_encoder(folder: Path, source: str, device: str) -> TextEncoding:
 
 
 def _image_encoder(folder: Path, source: str, device: str) -> ImageEncoding:
-    from trellis_cli.networks.dino_tokens import HUB_IDS, load_dino_tokens
+    from trellis_cli.networks.dino_tokens import load_dino_tokens
 
     if source not in HUB_IDS and _is_own(folder, source):
         from trellis_cli.networks.image_tokens import load_image_tokens

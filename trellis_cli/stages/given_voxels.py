@@ -44,9 +44,10 @@ def read_voxels(path: Path, *, resolution: int, prompts: int) -> GivenVoxels:
     with open_stage(path) as file:
         group = file.group("voxels" if "voxels" in file.groups else "slat")
         if (found := int(group.attrs["resolution"])) != resolution:
+            other = f"{path.name.partition('.')[0]}-{resolution}.voxels.h5"  # never the name of the file given
             raise FileError(
                 f"{path} holds voxels of a {found}^3 grid, the model works at {resolution}^3",
-                hint=f"trellis voxelize MESH --resolution {resolution} -o {path.name}",
+                hint=f"trellis voxelize MESH --resolution {resolution} -o {other}",
             )
         if len(group) not in (1, prompts):
             raise UsageError(

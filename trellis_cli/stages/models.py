@@ -1,15 +1,22 @@
-"""Models: which there are, what one holds, whether its files are what its networks want, and fetching one."""
+"""Models: which there are, what one holds, and fetching one."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from trellis_cli.errors import FileError, MissingError, TrellisError, UsageError
-from trellis_cli.io import hub
-from trellis_cli.io.model_folders import UNLISTED, ModelFolder, open_model, read_network_json, shipped
+from trellis_cli.io import encoder_files, hub
+from trellis_cli.io.encoder_files import OWN
+from trellis_cli.io.model_folders import (
+    CONDITIONERS,
+    SHIPPED,
+    UNLISTED,
+    ModelFolder,
+    open_model,
+    read_network_json,
+    shipped,
+)
 from trellis_cli.io.weights import StoredWeights
 from trellis_cli.networks.published import build_network, num_parameters
 
@@ -40,8 +47,8 @@ class Entry:
     """A model that can be named by --model."""
 
     id: str
-    state: str  # shipped, fetched, "in part" or "not fetched"
-    megabytes: float
+    state: str  # shipped, fetched, "in part", "not fetched" or damaged
+    megabytes: float  # on this machine; of one that is not here, what fetching it brings
     licence: str
     says: str = ""
 
@@ -53,7 +60,10 @@ def listing() -> list[Entry]:
         for name in shipped()
     ]
     for name, released in RELEASED.items():
-        entries.append(Entry(name, _state(name), round(released.bytes / MB, 1), released.licence, released.says))
+        state = _state(name)
+        here = state in ("fetched", "in part")
+        megabytes = _megabytes(open_model(name)) if here else round(released.bytes / MB, 1)
+        entries.append(Entry(name, state, megabytes, released.licence, released.says))
     known = {*RELEASED, *(f"JeffreyXiang/{name.partition('/')[2]}" for name in RELEASED)}
     for name in hub.cached_repositories():
         if name not in known and _is_ours(name):
@@ -105,7 +115,7 @@ def describe(name: str) -> dict[str, Any]:
         "licence": _licence(model),
         "megabytes": _megabytes(model),
     }
-    for key in ("text_cond_model", "image_cond_model"):
+    for key in CONDITIONERS:
         if key in model.pipeline:
             report[key] = model.pipeline[key]
     report["networks"] = {key: _network(model, key) for key in sorted(model.models)}
@@ -113,7 +123,7 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _licence(model: ModelFolder) -> str:
-    if model.id in shipped():
+    if model.path.resolve().parent == SHIPPED.resolve():  # any folder may be called as a shipped one is
         return SHIPPED_LICENCE
     return RELEASED[model.id].licence if model.id in RELEASED else "unknown; see its model card"
 
@@ -124,7 +134,10 @@ def _network(model: ModelFolder, key: str) -> dict[str, Any]:
         name, args = read_network_json(stem)
         with torch.device("meta"):
             parameters = num_parameters(build_network(name, args))
-        weights = StoredWeights(_weights(stem))
+        path = stem.with_name(stem.name + ".safetensors")
+        if not path.is_file():
+            raise MissingError(f"{path}: the weights are missing", hint=model.remedy(key))
+        weights = StoredWeights(path)
     except TrellisError as error:
         return {"problem": error.problem}
     return {
@@ -136,44 +149,9 @@ def _network(model: ModelFolder, key: str) -> dict[str, Any]:
     }
 
 
-def _weights(stem: Path) -> Path:
-    path = stem.with_name(stem.name + ".safetensors")
-    if not path.is_file():
-        raise MissingError(f"{path}: the weights are missing", hint="trellis models fetch OWNER/NAME")
-    return path
-
-
-def check(name: str) -> dict[str, str]:
-    """Each network's key -> "ok" or what is wrong: its class is built and compared with the header of its weights file.
-
-    The weights themselves are not read.
-    """
-    model = open_model(name)
-    return {key: _verdict(model, key) for key in sorted(model.models)}
-
-
-def _verdict(model: ModelFolder, key: str) -> str:
-    try:
-        stem = model.stem(key)
-        name, args = read_network_json(stem)
-        with torch.device("meta"):
-            wanted = {k: tuple(v.shape) for k, v in build_network(name, args).state_dict().items()}
-        found = StoredWeights(_weights(stem)).shapes
-    except TrellisError as error:
-        return error.problem
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    wrong = [f"{k} is {list(found[k])}, not {list(wanted[k])}" for k in wanted if k in found and found[k] != wanted[k]]
-    problems = [_counted("missing", missing), _counted("unknown", unknown), _counted("of another shape", wrong)]
-    return "; ".join(p for p in problems if p) or "ok"
-
-
-def _counted(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else ""
-
-
 def fetch(name: str) -> dict[str, Any]:
-    """Fetch a model of the hub into its cache: the networks its pipeline names, wherever they lie, and the weights of
-    the encoder of its prompts; nothing that is there already. Also such an encoder alone.
+    """Fetch a model of the hub into its cache: the networks its pipeline names, wherever they lie, and the
+    encoders of its prompts that the hub has; nothing that is there already. Also such an encoder alone, by its id.
 
     Raises:
         UsageError: not an id of the hub.
@@ -181,16 +159,18 @@ def fetch(name: str) -> dict[str, Any]:
     """
     if name in shipped():
         raise UsageError(f"{name} is shipped: there is nothing to fetch", hint=f"trellis models info {name}")
+    name = encoder_files.HUB_IDS.get(name, name)
     if not hub.is_hub_id(name):
         raise UsageError(f"{name!r} is no id on the hub", hint="for example microsoft/TRELLIS-image-large")
     name = hub.current_name(name)
-    encoders = encoder_files()
-    if name in encoders:
-        return {"id": name, "path": str(hub.download(name, encoders[name])), "megabytes": 0.0}
-    hub.download(name, ["pipeline.json"])
+    hub.download(name, ["pipeline.json", "config.json"])
+    if hub.cached(name, "pipeline.json") is None:
+        return _fetch_encoder(name)
     model = open_model(name)
     values = list(dict(model.pipeline.get("models", {})).values()) + [f"ckpts/{file}" for file in UNLISTED.values()]
-    hub.download(name, _patterns(values))
+    encoders = {key: str(model.pipeline[key]) for key in CONDITIONERS if model.pipeline.get(key)}
+    beside = [f"{encoders[key]}/{file}" for key in encoders for file in (*OWN[key], *encoder_files.FETCHED)]
+    hub.download(name, _patterns(values) + beside)
     elsewhere: dict[str, list[str]] = {}
     for value in {v.rpartition(".")[0] for v in missing_files(open_model(name))}:
         if place := hub.split_path(value):
@@ -199,27 +179,35 @@ def fetch(name: str) -> dict[str, Any]:
         hub.download(repository, _patterns(paths))
     model = open_model(name)
     if missing := missing_files(model):
-        raise MissingError(f"{name} on the hub has no {missing[0]}", hint=f"trellis models check {name}")
-    for encoder in _encoders_of(model):
-        hub.download(encoder, encoders[encoder])
+        raise _not_there(name, missing[0])
+    for encoder in encoders.values():
+        if not (model.path / encoder).is_dir() and (repository := encoder_files.hub_id(encoder)):
+            _fetch_encoder(repository)
     return {"id": name, "path": str(model.path), "megabytes": _megabytes(model)}
+
+
+def _fetch_encoder(repository: str) -> dict[str, Any]:
+    path = hub.download(repository, encoder_files.FETCHED)
+    if not encoder_files.has_weights(repository):
+        have = {path.name for path in encoder_files.cached_files(repository).values()}
+        lacks = "model.safetensors" if "config.json" in have else "pipeline.json or config.json"
+        raise _not_there(repository, lacks)
+    size = sum(file.stat().st_size for file in encoder_files.cached_files(repository).values())
+    return {"id": repository, "path": str(path), "megabytes": round(size / MB, 1)}
+
+
+def _not_there(repository: str, file: str) -> MissingError:
+    """What to raise for a file that is not in the cache after it was asked for.
+
+    What is cached of a repository is the answer where the hub is out of reach too: only the hub could say more.
+    """
+    if hub.is_offline():
+        return hub.forbidden(f"{repository}: {file}", repository)
+    return MissingError(
+        f"{repository}: {file} did not come: the hub was out of reach, or has no such file",
+        hint=f"with a network, `trellis models fetch {repository}` goes on",
+    )
 
 
 def _patterns(values: list[str]) -> list[str]:
     return [value + suffix for value in values for suffix in (".json", ".safetensors")]
-
-
-def encoder_files() -> Mapping[str, Sequence[str]]:
-    """The hub's ids of the encoders that released models name, and the files of them that are needed."""
-    from trellis_cli.networks.clip_text import FILES
-    from trellis_cli.networks.dino_tokens import HUB_IDS
-
-    dino = ("config.json", "model.safetensors", "preprocessor_config.json")
-    return {"openai/clip-vit-large-patch14": FILES, **dict.fromkeys(HUB_IDS.values(), dino)}
-
-
-def _encoders_of(model: ModelFolder) -> list[str]:
-    from trellis_cli.networks.dino_tokens import HUB_IDS
-
-    named = [str(model.pipeline[k]) for k in ("text_cond_model", "image_cond_model") if k in model.pipeline]
-    return [found for found in (HUB_IDS.get(n, n) for n in named) if found in encoder_files()]

@@ -26,6 +26,10 @@ KEYS = {  # class name -> key in pipeline.json
     "SLatRadianceFieldDecoder": "slat_decoder_rf",
     "SLatMeshDecoder": "slat_decoder_mesh",
 }
+ENCODERS = {  # kind of prompts -> pipeline.json's key, the encoder of the published flows, its channels a token
+    "image": ("image_cond_model", "dinov2_vitl14_reg", 1024),
+    "text": ("text_cond_model", "openai/clip-vit-large-patch14", 768),
+}
 _FILE = re.compile(r"(?P<model>\w+?)(?:_ema(?P<rate>[\d.]+))?_step(?P<step>\d+)\.pt")
 
 
@@ -66,7 +70,7 @@ def published_networks(run: Path) -> list[PublishedNetwork]:
         FileError: a config.json of another form, or a network without weights.
     """
     networks = []
-    for model, (name, args) in _config(run)[0].items():
+    for model, (name, args) in _models(_config(run), run).items():
         key = KEYS.get(name.removeprefix(ELASTIC))
         if key is None:
             raise FileError(
@@ -78,17 +82,57 @@ def published_networks(run: Path) -> list[PublishedNetwork]:
 
 def published_normalization(run: Path) -> dict[str, list[float]] | None:
     """Mean and deviation of the latents that a run's flow was trained on, where it says so. Raises FileError."""
-    return _config(run)[1]
+    return _part(_config(run), "dataset", "args").get("normalization")
 
 
-def _config(run: Path) -> tuple[dict[str, tuple[str, dict[str, Any]]], dict[str, list[float]] | None]:
+def published_encoder(run: Path) -> tuple[str, str] | None:
+    """What a run's flow attends to: the kind of prompts, and their encoder's name as in pipeline.json.
+
+    As trainer.args says; else the published encoder of the kind that the names of trainer and dataset tell, or that has
+    as many channels. None for a run without a flow. Raises FileError where nothing of it is known.
+    """
+    config = _config(run)
+    flows = [args for name, args in _models(config, run).values() if name.endswith("FlowModel")]
+    if not flows:
+        return None
+    said = _part(config, "trainer", "args")
+    names = [str(_part(config, part).get("name", "")).lower() for part in ("trainer", "dataset")]
+    for kind, (key, _, _) in ENCODERS.items():
+        if isinstance(said.get(key), str):
+            return kind, said[key]
+    for kind, (_, encoder, channels) in ENCODERS.items():
+        told = any(name.startswith(f"{kind}conditioned") for name in names)
+        if told or (not any("conditioned" in name for name in names) and flows[0].get("cond_channels") == channels):
+            return kind, encoder
+    raise FileError(
+        f"{run / 'config.json'} does not say what its flow attends to",
+        hint='add "image_cond_model" or "text_cond_model" to trainer.args: a transformers folder or an id on the hub',
+    )
+
+
+def _config(run: Path) -> dict[str, Any]:
     path = run / "config.json"
     try:
-        config = json.loads(path.read_text())
-        models = {str(k): (str(v["name"]), dict(v["args"])) for k, v in config["models"].items()}
-        return models, config.get("dataset", {}).get("args", {}).get("normalization")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise FileError(f"{path} names no models: {error!r}", hint="give a folder of the published trainer") from error
+
+
+def _models(config: dict[str, Any], run: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    try:
+        return {str(k): (str(v["name"]), dict(v["args"])) for k, v in config["models"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(
+            f"{run / 'config.json'} names no models: {error!r}", hint="give a folder of the published trainer"
+        ) from error
+
+
+def _part(config: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """A table within the tables of a config; empty where it is not there."""
+    for key in keys:
+        value = config.get(key)
+        config = value if isinstance(value, dict) else {}
+    return config
 
 
 def _newest(run: Path, model: str) -> Path:
