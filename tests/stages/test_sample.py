@@ -152,6 +152,19 @@ def test_a_bad_picture_among_several(model: ModelFolder, pictures: list[Path], t
         assert shown(out) == ["red.png", "broken.png", "lost.png", "green.png"]
 
 
+@pytest.mark.parametrize("target", ["x.h5", "each"])
+def test_bad_pictures_of_one_name_are_told_apart(
+    model: ModelFolder, pictures: list[Path], tmp_path: Path, target: str
+) -> None:
+    """In two folders, and one of them asked for twice: each is a row of the ledger that says which it is."""
+    lost = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "a" / "x.png"]
+    with pytest.raises(SomeFailed, match="3 of 4 inputs failed"):
+        sample([Prompt(images=(path,)) for path in (*lost, pictures[0])], tmp_path / target, model)
+    rows = [json.loads(line) for line in (tmp_path / f"{target}.ledger.jsonl").read_text().splitlines()]
+    assert [row["name"] for row in rows] == [f"prompt {line}: {path}" for line, path in enumerate(lost)]
+    assert len({row["id"] for row in rows}) == 3
+
+
 @pytest.mark.parametrize("num", [1, 2])
 @pytest.mark.parametrize("target", ["x.h5", "each"])
 def test_the_only_picture_has_its_own_error(model: ModelFolder, tmp_path: Path, num: int, target: str) -> None:

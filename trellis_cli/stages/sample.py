@@ -114,7 +114,7 @@ def sample(
     provenance = Provenance("sample", parameters, seed=seed, inputs=sorted(inputs), model=model.provenance)
     attrs: dict[str, Any] = {} if given else {"structure": {}}
     attrs |= {"slat": {"resolution": fine_resolution(model)}}
-    bad_inputs = [(asked[line].label, error) for line, error in bad.items() if line in lines]
+    bad_inputs = [(_place(asked[line], line), error) for line, error in bad.items() if line in lines]
     options: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "bad_inputs": bad_inputs}
     if out.suffix and not out.is_dir():
         return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, **options)
@@ -231,6 +231,11 @@ def _entries(prompts: Sequence[Prompt]) -> tuple[list[dict[str, Any]], dict[int,
             entries.append(named_entry(prompt, line))
             bad[line] = error
     return entries, bad
+
+
+def _place(prompt: Prompt, line: int) -> str:
+    """Which prompt of all one is, in messages: base names may be those of several."""
+    return f"prompt {line}: {'+'.join(map(str, prompt.files))}"
 
 
 def _named_files(prompt: Prompt, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
