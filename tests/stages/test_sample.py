@@ -19,6 +19,7 @@ from trellis_cli.geometry.packed import dense_to_packed, packed_to_dense
 from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import open_stage
 from trellis_cli.networks.image_tokens import load_image_tokens
+from trellis_cli.stages import prompts as of_prompts
 from trellis_cli.stages.conditioners import ImageConditioner, conditioner, flows_for
 from trellis_cli.stages.prompts import gather_prompts, prompts_of
 from trellis_cli.stages.sample import sample
@@ -104,6 +105,26 @@ def test_ids_and_bytes_are_those_of_one_go_whatever_the_shard(
     ]
     assert shown(tmp_path / "each" / "0003-green-2.slat.h5") == ["green.png (2)"]
     assert sample(prompts, tmp_path / "each", model, num=2, seed=5).kept == 10
+
+
+def test_a_shard_reads_its_own_pictures_alone(
+    model: ModelFolder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has become of another shard's picture changes no byte of this one."""
+    prompts = [Prompt(images=(path,)) for path in pictures]
+    read: list[str] = []
+    digest = of_prompts.file_digest
+    monkeypatch.setattr(of_prompts, "file_digest", lambda path: read.append(path.name) or digest(path))
+    for target in ("x.h5", "each"):
+        sample(prompts, tmp_path / target, model, shard=(0, 2))
+    assert set(read) == {"red.png", "blue.png"}
+    before = {path: path.read_bytes() for path in (tmp_path / "x.h5", *(tmp_path / "each").iterdir())}
+    pictures[1].unlink()
+    for target in ("x.h5", "each"):
+        sample(prompts, tmp_path / target, model, shard=(0, 2), overwrite=True)
+    assert len(before) == 3 and before == {path: path.read_bytes() for path in before}
+    sample(prompts[:1], tmp_path / "alone.h5", model)
+    assert ids_of(tmp_path / "x.h5")[0] == ids_of(tmp_path / "alone.h5")[0]
 
 
 def test_a_seed_of_its_own_counts_from_there(model: ModelFolder, tmp_path: Path) -> None:

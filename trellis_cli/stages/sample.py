@@ -80,7 +80,8 @@ def sample(
     check_prompts(asked, num, seed)
     flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in asked})}
     first, second = settings or model_settings(model)
-    entries, bad = _entries(asked)
+    lines = range(shard[0], len(asked), shard[1])
+    entries, bad = _entries(asked, lines)
     given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(asked))
     parameters = {
         "model": model.id,
@@ -92,7 +93,6 @@ def sample(
     }
     if "image" in flows:
         parameters |= {"background": resolved(background), "multi": multi}
-    lines = range(shard[0], len(asked), shard[1])
     items, names = [], {}
     for line, n, id_ in asset_ids(parameters, model.digest, seed):
         if line in lines:
@@ -114,7 +114,7 @@ def sample(
     provenance = Provenance("sample", parameters, seed=seed, inputs=sorted(inputs), model=model.provenance)
     attrs: dict[str, Any] = {} if given else {"structure": {}}
     attrs |= {"slat": {"resolution": fine_resolution(model)}}
-    bad_inputs = [(_place(asked[line], line), error) for line, error in bad.items() if line in lines]
+    bad_inputs = [(_place(asked[line], line), error) for line, error in bad.items()]
     options: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "bad_inputs": bad_inputs}
     if out.suffix and not out.is_dir():
         return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, **options)
@@ -220,13 +220,16 @@ def check_prompts(prompts: Sequence[Prompt], num: int = 1, seed: int = 0) -> Non
         raise UsageError(f"--seed {seed} is too large", hint=f"at most {MAX_SEED}, less the assets")
 
 
-def _entries(prompts: Sequence[Prompt]) -> tuple[list[dict[str, Any]], dict[int, TrellisError]]:
-    """Every prompt as the parameters list it, and by line the errors of those whose files cannot be read."""
+def _entries(prompts: Sequence[Prompt], lines: range) -> tuple[list[dict[str, Any]], dict[int, TrellisError]]:
+    """Every prompt as the parameters list it, and by line the errors of those whose files cannot be read.
+
+    The files of `lines` alone are looked at; of other pictures, another shard's, no more than the names are told.
+    """
     entries: list[dict[str, Any]] = []
     bad: dict[int, TrellisError] = {}
     for line, prompt in enumerate(prompts):
         try:
-            entries.append(entry_of(prompt, line))
+            entries.append(entry_of(prompt, line) if line in lines else named_entry(prompt, line))
         except FileError as error:
             entries.append(named_entry(prompt, line))
             bad[line] = error
