@@ -296,6 +296,8 @@ def test_options_that_do_not_fit(pictures: list[Path], tmp_path: Path) -> None:
         gather_prompts(images=pictures, multi="both")
     with pytest.raises(UsageError, match="several images of one object, and there are none"):
         gather_prompts(images=pictures[:1], multi="stochastic")
+    with pytest.raises(UsageError, match="--background 'foo' is not known"):
+        gather_prompts(["hut"], background="foo")
     with pytest.raises(UsageError, match="2 --mask for 3 --image"):
         gather_prompts(images=pictures, masks=pictures[:2])
     with pytest.raises(UsageError, match="--negative goes with text prompts"):

@@ -17,8 +17,8 @@ from trellis_cli.networks.condition import Condition
 from trellis_cli.session import Item, Summary, run_batch
 from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, conditioner, flows_for
 from trellis_cli.stages.given_voxels import GivenVoxels, read_voxels
+from trellis_cli.stages.image_prompts import check_background, resolved
 from trellis_cli.stages.image_prompts import prepared as prepare
-from trellis_cli.stages.image_prompts import resolved
 from trellis_cli.stages.pipeline import Multi, Pipeline, SamplerSettings, fine_resolution, network_keys
 from trellis_cli.stages.plan import Plan, sampling_plan
 from trellis_cli.stages.prompts import asset_ids, entry_of, named_entry
@@ -78,6 +78,7 @@ def sample(
     """
     asked = [Prompt(p) if isinstance(p, str) else p for p in prompts]
     check_prompts(asked, num, seed)
+    check_background(background)
     flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in asked})}
     first, second = settings or model_settings(model)
     lines = range(shard[0], len(asked), shard[1])
