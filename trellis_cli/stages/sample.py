@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,7 @@ class _Sampler:
     settings: Settings
     given: GivenVoxels | None
     encoders: dict[str, Conditioner] = field(default_factory=dict)
+    encoded: dict[Prompt, tuple[Condition, Condition]] = field(default_factory=dict)
 
     def work(self, item: Item) -> dict[str, Asset]:
         """The latents of an item. Raises FileError for a bad picture, TrellisError where the model makes no voxel."""
@@ -179,14 +180,22 @@ class _Sampler:
         return {**assets, "slat": slat}
 
     def conditions(self, prompt: Prompt) -> tuple[Condition, Condition]:
-        """What a prompt's flows attend to, and the negative. Where networks take turns, the encoder does too."""
-        if not self.networks.keep:
-            self.networks.drop()
-        encoder = self.conditioner(prompt.kind)
-        pair = encoder.condition(prompt), encoder.negative(prompt)
-        if not self.networks.keep:
-            self.encoders.clear()
-        return pair
+        """What a prompt's flows attend to, and the negative.
+
+        Where networks take turns, the encoder does too; the last prompt's conditions, which are small, stay for its
+        further assets.
+        """
+        asked = replace(prompt, seed=None, name="", place="")
+        if asked not in self.encoded:
+            if not self.networks.keep:
+                self.networks.drop()
+            encoder = self.conditioner(prompt.kind)
+            pair = encoder.condition(prompt), encoder.negative(prompt)
+            if not self.networks.keep:
+                self.encoders.clear()
+            self.encoded.clear()
+            self.encoded[asked] = pair
+        return self.encoded[asked]
 
     def conditioner(self, kind: str) -> Conditioner:
         n, background = self.networks, self.parameters.get("background", "")
