@@ -20,7 +20,7 @@ from PIL import Image
 from tests.published_models import FINE, IMAGE, OLD_IMAGE, TEXT, image_model, in_cache, text_model
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
-from trellis_cli.io.model_folders import ModelFolder
+from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
 from trellis_cli.networks.precision import TorsoNetwork
@@ -270,18 +270,54 @@ def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pyt
     texts = ("sample", "--model", TEXT, "--text", "a chair", "-o", tmp_path / "x.h5", "--dry-run", "--json")
     table = json.loads(trellis(*texts, "--steps", "4,2", "--dtype", "float32")[0])
     keys = [stage["network"]["key"] for stage in table["stages"]]
-    assert keys == ["sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
-    assert [stage["steps"] for stage in table["stages"]] == [4, None, 2]
-    assert (
-        table["stages"][0]["passes"] == 8
-    )  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval from 0.5 to 1
+    assert keys == ["text_cond_model", "sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
+    assert [stage["steps"] for stage in table["stages"]] == [None, 4, None, 2]
+    assert table["stages"][1]["passes"] == 8  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval
     half = json.loads(trellis(*texts, "--dtype", "bfloat16")[0])
-    assert half["stages"][0]["network"]["bytes"] < table["stages"][0]["network"]["bytes"]
+    assert half["stages"][1]["network"]["bytes"] < table["stages"][1]["network"]["bytes"]
     given = json.loads(trellis(*texts, "--text", "red", "--structure", voxels)[0])
-    assert [stage["network"]["key"] for stage in given["stages"]] == ["slat_flow_model"]
+    assert [stage["network"]["key"] for stage in given["stages"]] == ["text_cond_model", "slat_flow_model"]
     with open_stage(voxels) as file:
         assert given["voxels"] == int(file.group("voxels").lengths.max())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_the_encoder_of_prompts_is_planned_for(
+    kind: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32, whatever the networks compute in; and it counts where networks are kept."""
+    command = (
+        "sample",
+        *prompt(kind, picture),
+        "-o",
+        tmp_path / "x.h5",
+        "--dry-run",
+        "--num",
+        2,
+        "--dtype",
+        "bfloat16",
+    )
+    table = json.loads(trellis(*command, "--json")[0])
+    first, *others = [entry["network"] for entry in table["stages"]]
+    loaded = stage.conditioner(open_model(PROMPTS[kind][1]), kind, device="cpu", background="plain")
+    assert isinstance(loaded, TextConditioner | ImageConditioner)
+    network: Any = loaded.encoder
+    network = network.network if kind == "text" else network.encoder.network
+    assert first["key"] == f"{kind}_cond_model"
+    assert first["parameters"] == sum(p.numel() for p in network.parameters())
+    assert first["bytes"] == 4 * first["parameters"]
+    for free, keep in ((first["bytes"] // 2, True), (-1, False)):
+        room = 2 * (first["bytes"] + sum(entry["bytes"] for entry in others)) + min(free, 0)
+        monkeypatch.setattr("trellis_cli.stages.resident.free_bytes", lambda device, room=room: room)
+        assert json.loads(trellis(*command, "--json")[0])["keep"] is keep
+
+
+@pytest.mark.parametrize(("multi", "passes"), [("stochastic", 50), ("multidiffusion", 75)])
+def test_several_images_are_planned_for(multi: str, passes: int, picture: Path, tmp_path: Path) -> None:
+    images = (*prompt("image", picture), "--image", picture, "--multi", multi, "--steps", 25, "--interval", "0-1")
+    table = json.loads(trellis("sample", *images, "-o", tmp_path / "x.h5", "--dry-run", "--json")[0])
+    assert [entry["passes"] for entry in table["stages"]] == [None, passes, None, passes]
 
 
 def test_missing_weights_exit_with_what_fetches_them(voxels: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def sample(
         computed = o.torso_dtype(dtype, chosen)
         if dry_run:
             plan = stage.sample_plan(
-                asked, folder, num=num, settings=settings, structure=structure, keep_loaded=keep_loaded,
+                asked, folder, num=num, settings=settings, multi=way, structure=structure, keep_loaded=keep_loaded,
                 device=chosen, dtype=computed, shard=part,
             )  # fmt: skip
             return console.result(plan.text, plan.table, as_json=json)

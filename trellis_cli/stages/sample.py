@@ -15,6 +15,7 @@ from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
 from trellis_cli.networks.condition import Condition
 from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.stages.conditioner_sizes import conditioner_size
 from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, conditioner, flows_for
 from trellis_cli.stages.given_voxels import GivenVoxels, read_voxels
 from trellis_cli.stages.image_prompts import check_background, resolved
@@ -102,7 +103,8 @@ def sample(
             items.append(Item(id_, prompt.label[:60], Asked(prompt, line, its_seed)))
             names[id_] = asset_name(prompt, line, n if num > 1 else None)
     keys = network_keys(flows.values(), with_structure=given is None)
-    keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype)
+    encoders = [size for kind in flows if (size := conditioner_size(model, kind))]
+    keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype, encoders)
     networks = Networks(model, device=device, dtype=dtype, keep=keep)
     sampler = _Sampler(networks, parameters, flows, (first, second), given)
     readable = [(line, asked[line]) for line in lines if line not in bad]
@@ -128,6 +130,7 @@ def sample_plan(
     *,
     num: int = 1,
     settings: Settings | None = None,
+    multi: Multi | None = None,
     structure: Path | None = None,
     keep_loaded: bool | None = None,
     device: str = "cpu",
@@ -135,13 +138,14 @@ def sample_plan(
     shard: tuple[int, int] = (0, 1),
 ) -> Plan:
     """What `sample` would do with the same arguments. Raises as it, and MissingError for a network's missing .json."""
-    flows = [flows_for(model, kind) for kind in sorted({prompt.kind for prompt in prompts})]
+    flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in prompts})}
+    images = max(1, *(len(prompt.images) for prompt in prompts))
     given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(prompts))
     assets = len(range(shard[0], len(prompts), shard[1])) * num
     voxels = max(map(len, given.coords)) if given else None
     return sampling_plan(
-        model, flows, settings or model_settings(model), device=device, dtype=dtype, assets=assets,
-        keep_loaded=keep_loaded, voxels=voxels,
+        model, flows, settings or model_settings(model), images=images, multi=multi, device=device, dtype=dtype,
+        assets=assets, keep_loaded=keep_loaded, voxels=voxels,
     )  # fmt: skip
 
 
