@@ -7,6 +7,7 @@ A long file, as all of it stands on one set of trained networks, which takes mos
 """
 
 import json
+import shlex
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -16,13 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+from typer.main import get_command
 
 from trellis_cli.data.index import read_manifest
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.model_folders import SHIPPED
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
-from trellis_cli.main import run
+from trellis_cli.main import app, run
 from trellis_cli.stages.prompts import prompts_of
 
 NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
@@ -365,6 +367,32 @@ def test_prompts_in_shards_are_those_of_one_go(world: World, tmp_path: Path) -> 
                     np.testing.assert_array_equal(piece[name], array)
         assert {json.dumps(file.attrs) for file in files} == {json.dumps(files[0].attrs)}
     trellis(*command, "--shard", "1/4", "-o", whole, code=2)  # the whole is not what this shard makes
+
+
+def test_every_file_says_a_command_that_can_be_typed(world: World, tmp_path: Path) -> None:
+    """With an output to write, the command line takes each as it stands, and would make the same."""
+    picture = tmp_path / "box.png"
+    Image.new("RGB", (20, 20), "brown").convert("RGBA").crop((-5, -5, 25, 25)).save(picture)
+    asked = ("--text", "log cabin", "--image", picture, "--steps", "2,1", "--model", world.model, *FIXED)
+    for out in (tmp_path / "x.slat.h5", tmp_path / "each"):
+        trellis("sample", *asked, "-o", out)
+    fields = tmp_path / "x.rf.h5"
+    trellis("decode", tmp_path / "x.slat.h5", "--model", world.model, *FIXED, "-o", fields)
+    said = {}
+    for path in (*sorted(world.data.glob("*.h5")), *sorted(tmp_path.rglob("*.h5"))):
+        with open_stage(path) as file:
+            said[path.name] = file.attrs["command"]
+        name, *words = shlex.split(said[path.name])[1:]
+        typed = get_command(app).commands[name].make_context(name, [*words, "-o", "out.h5"]).params  # type: ignore[attr-defined]
+        if name == "render":
+            assert (typed["num_views"], typed["size"], typed["depth"]) == (VIEWS, SIZE, True)
+        if name == "encode":
+            assert [p.name for p in typed["inputs"]] == ["features.h5"] and typed["model"] == "autoencoder"
+    assert len(said) == 4 + 1 + 2 + 1
+    assert said["x.slat.h5"].startswith("trellis sample --text 'log cabin' --image box.png --steps 2,1 ")
+    assert said["0001-box.slat.h5"].startswith("trellis sample --image box.png --steps 2,1 ")
+    assert said["0001-box.slat.h5"].endswith(" --seed 1")
+    assert said["x.rf.h5"] == "trellis decode x.slat.h5 --dtype float32 --format radiance-field --model model"
 
 
 def test_an_empty_shard_goes_through_every_stage(world: World, tmp_path: Path) -> None:

@@ -232,6 +232,10 @@ def test_given_voxels(voxels: Path, tmp_path: Path) -> None:
         assert voxels.name in file.attrs["inputs"]
         ids = file.group("slat").ids
     assert "done already" in trellis(*said)[0]
+    trellis(*said[:-1], tmp_path / "each")
+    for path in (tmp_path / "each").iterdir():
+        with open_stage(path) as file:
+            assert voxels.name in file.attrs["inputs"]
     # Its own output, voxels of latents now, is the same work by the same ids: what counts are the voxels.
     trellis("sample", *two, "--structure", tmp_path / "x.h5", *FIXED, "-o", tmp_path / "y.h5")
     for shard in ("0/2", "1/2"):
