@@ -1,7 +1,14 @@
 """Shared fixtures. An op's parity test asks for `nan_scratch`, so that an output left unwritten cannot pass."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.tiny_world import World
 
 torch.set_num_threads(1)  # two busy threads on a shared machine wait for each other far longer than they work
 
@@ -24,6 +31,14 @@ def nan_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for owner, name in ((torch, "empty"), (torch, "empty_like"), (torch.Tensor, "new_empty")):
         monkeypatch.setattr(owner, name, poison(getattr(owner, name)))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Data, runs and models of the end-to-end tests; made once, as nearly all their time goes into the training."""
+    from tests.tiny_world import make_world
+
+    return make_world(tmp_path_factory.mktemp("end-to-end"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

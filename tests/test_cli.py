@@ -263,6 +263,8 @@ def test_prompts_and_samplers_are_read_before_anything_is_loaded(trellis: Trelli
     _refused(trellis(*hut, "--seed", "9" * 30), 2, "seed")
     _refused(trellis(*hut, "--mask", picture), 2, "1 --mask for 0 --image")
     _refused(trellis(*hut, "--multi", "stochastic"), 2, "several images of one object")
+    _refused(trellis(*hut, "--background", "foo"), 2, "--background 'foo' is not known")
+    _refused(trellis(*hut, "--background", "foo", "--dry-run"), 2, "--background 'foo' is not known")
     _refused(trellis(*hut, "--prompts", listed), 3, "x.csv line 2: seed 'many'")
     _refused(trellis(*hut, "--prompts", picture), 2, "a.png is no list of prompts")
     _refused(trellis("sample", "--image", picture, "--negative", "red", "-o", out), 2, "--negative goes with text")

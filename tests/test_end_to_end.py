@@ -1,154 +1,23 @@
-"""A few toys through every stage, by the commands a user types: data to training to words to files.
+"""A few toys through every stage, by the commands a user types: data to training to latents, in parts and at once.
 
-The networks are tiny and hardly trained, so nothing here says how good a result looks; it says that each stage takes
-what the one before it wrote, that ids travel along, and that the same work again is either skipped or the same bytes.
-
-A long file, as all of it stands on one set of trained networks, which takes most of its time.
+Each stage takes what the one before it wrote, ids travel along, and the same work again is either skipped or the same
+bytes. What is made of words and pictures is in test_end_to_end_results.py.
 """
 
 import json
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
+import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from safetensors.torch import load_file
+from typer.main import get_command
 
+from tests.tiny_world import FIXED, GRID, NUM, SIZE, VIEWS, World, done_once, trellis
 from trellis_cli.data.index import read_manifest
-from trellis_cli.io.gaussian_files import read_gaussians
-from trellis_cli.io.mesh_files import read_mesh
-from trellis_cli.io.model_folders import SHIPPED
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
-from trellis_cli.main import run
-from trellis_cli.stages.prompts import prompts_of
-
-NUM, GRID, VIEWS, SIZE = 4, 16, 4, 64
-GAUSSIANS = (
-    "{num_gaussians = 2, voxel_size = 1.5, perturb_offset = true, '2d_filter_kernel_size' = 0.1,"
-    " '3d_filter_kernel_size' = 9e-4, scaling_bias = 8e-3, opacity_bias = 0.1, scaling_activation = 'softplus',"
-    " lr = {_xyz = 1.0, _features_dc = 1.0, _opacity = 1.0, _scaling = 1.0, _rotation = 0.1}}"
-)
-TRUNK = f"resolution = {GRID}, model_channels = 32, latent_channels = 4, num_blocks = 1, num_heads = 2, window_size = 4"
-FLOW = (
-    "model_channels = 32, cond_channels = 384, pooled_channels = 384, num_blocks = 1, num_heads = 2,"
-    " patch_size = 2, share_mod = true, qk_rms_norm = true"
-)
-IMAGE_FLOW = FLOW.replace("384", "172")
-# Changes to the shipped recipes: the same keys, tiny values. float32, so that every processor does the same.
-RECIPES = {
-    "structure-vae": (
-        "encoder.args={in_channels = 1, latent_channels = 4, num_res_blocks = 1, channels = [8, 16, 16]}",
-        "decoder.args={out_channels = 1, latent_channels = 4, num_res_blocks = 1, channels = [16, 16, 8]}",
-        "loss.bce=0.0", "optimizer.steps=20", "optimizer.batch=4", "optimizer.learning_rate=3e-3",
-    ),
-    "slat-vae": (
-        f"encoder.args={{in_channels = 131, {TRUNK}}}",
-        f"decoder.args={{{TRUNK}, representation_config = {GAUSSIANS}}}",
-        "optimizer.steps=2", "optimizer.batch=2", "num_views=1",
-    ),
-    "mesh-decoder": (
-        f"decoder.args={{{TRUNK}, num_norm_groups = 4, representation_config = {{use_color = true}}}}",
-        "optimizer.steps=3", "optimizer.batch=1", "num_views=1",
-    ),
-    "rf-decoder": (
-        f"decoder.args={{{TRUNK}, representation_config = {{rank = 2, dim = 2}}}}",
-        "optimizer.steps=2", "optimizer.batch=1",
-    ),
-    "structure-flow": (
-        f"network.args={{resolution = 4, in_channels = 4, out_channels = 4, {FLOW}}}",
-        "optimizer.steps=3", "optimizer.batch=4",
-    ),
-    "slat-flow": (
-        f"network.args={{resolution = {GRID}, in_channels = 4, out_channels = 4, io = 'packed', {FLOW}}}",
-        "optimizer.steps=3", "optimizer.batch=2",
-    ),
-    "image-structure-flow": (
-        f"network.args={{resolution = 4, in_channels = 4, out_channels = 4, {IMAGE_FLOW}}}",
-        "optimizer.steps=3", "optimizer.batch=4",
-    ),
-    "image-slat-flow": (
-        f"network.args={{resolution = {GRID}, in_channels = 4, out_channels = 4, io = 'packed', {IMAGE_FLOW}}}",
-        "optimizer.steps=3", "optimizer.batch=2",
-    ),
-}  # fmt: skip
-
-PROMPTS = ("log cabin", "round table")
-
-
-def trellis(*arguments: object, code: int = 0) -> str:
-    """What the command prints to stdout; it must end with `code`."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as caught:
-        run([str(a) for a in arguments])
-    assert (caught.value.code or 0) == code, err.getvalue()
-    return out.getvalue()
-
-
-def done_once(out: Path, *arguments: object) -> Path:
-    """Run a command that writes `out`; run again, it must find all done and touch nothing."""
-    assert "done already" not in trellis(*arguments, "-o", out)
-    before = {p: p.read_bytes() for p in _files(out)}
-    assert before and "done already" in trellis(*arguments, "-o", out)
-    assert {p: p.read_bytes() for p in _files(out)} == before
-    return out
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-
-
-@dataclass
-class World:
-    """Where everything lies once the whole chain has run."""
-
-    data: Path
-    runs: Path
-    autoencoder: Path
-    model: Path
-
-    def train(self, command: str, recipe: str, run: Path | None = None) -> Path:
-        changes = (*RECIPES[recipe], "optimizer.precision='float32'", "optimizer.warmup=0", "loop.evaluate_every=100")
-        sets = [word for change in changes for word in ("--set", change)]
-        run = run or self.runs / recipe
-        said = trellis(
-            command, f"mini-cpu/{recipe}", "--data", self.data, "--out", run, "--device", "cpu", "--quiet", *sets,
-            *(("--preview", self.autoencoder) if command == "train-flow" else ()),
-            *(("--start-from", self.runs / recipe.removeprefix("image-")) if recipe.startswith("image-") else ()),
-        )  # fmt: skip
-        assert "finished" in said
-        return run
-
-    def sample(self, out: Path, *options: object) -> Path:
-        words = [word for prompt in PROMPTS for word in ("--text", prompt)]
-        trellis("sample", *words, "--model", self.model, "--steps", 2, *FIXED, "-o", out, *options)
-        return out
-
-
-FIXED = ("--device", "cpu", "--dtype", "float32")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    home = tmp_path_factory.mktemp("end-to-end")
-    w = World(home / "data", home / "runs", home / "autoencoder", home / "model")
-    trellis("data", "export", "toybox", "-o", w.data, "--num", NUM)
-    meshes, files = w.data / "objects", {n: w.data / f"{n}.h5" for n in ("voxels", "views", "features", "latents")}
-    done_once(files["voxels"], "voxelize", meshes, "--resolution", GRID)
-    pictures = ("--num-views", VIEWS, "--size", SIZE, "--supersample", 1, "--depth", "--normal")
-    done_once(files["views"], "render", meshes, *pictures)
-    done_once(files["features"], "featurize", files["voxels"], files["views"], "--device", "cpu")
-    vaes = [w.train("train-vae", recipe) for recipe in ("structure-vae", "slat-vae")]
-    trellis("models", "pack", *vaes, "-o", w.autoencoder)
-    done_once(files["latents"], "encode", files["features"], "--model", w.autoencoder, *FIXED)
-    decoders = [w.train("train-vae", recipe) for recipe in ("mesh-decoder", "rf-decoder")]
-    flows = [w.train("train-flow", recipe) for recipe in ("structure-flow", "slat-flow")]
-    flows += [w.train("train-flow", recipe) for recipe in ("image-structure-flow", "image-slat-flow")]
-    encoders = SHIPPED / "mini" / "ckpts"
-    trellis("models", "pack", *vaes, *decoders, *flows, encoders, "-o", w.model, "--store", "int8")
-    return w
+from trellis_cli.main import app
 
 
 def test_every_stage_holds_every_object(world: World) -> None:
@@ -258,93 +127,6 @@ def test_the_packed_model_has_all_networks(world: World) -> None:
     assert small.stat().st_size < 0.5 * whole.stat().st_size  # int8 beside float32
 
 
-def test_words_to_latents(world: World, tmp_path: Path) -> None:
-    first, again, other = (
-        world.sample(tmp_path / f"{n}.slat.h5", "--seed", s) for n, s in (("a", 0), ("b", 0), ("c", 5))
-    )
-    assert first.read_bytes() == again.read_bytes()
-    with open_stage(first) as a, open_stage(other) as c:
-        assert len(a.group("slat")) == len(PROMPTS) and a.group("slat").ids == a.group("structure").ids
-        assert not set(a.group("slat").ids) & set(c.group("slat").ids)
-        assert not np.array_equal(a.group("structure").asset(0)["latent"], c.group("structure").asset(0)["latent"])
-        asked = json.loads(a.attrs["parameters"])["prompts"]
-        assert asked == [{"line": line, "text": text} for line, text in enumerate(PROMPTS)]
-
-
-def test_a_picture_to_latents(world: World, tmp_path: Path) -> None:
-    """Of a box before a wall; the trained flow for images answers, in one list with words."""
-    Image.new("RGB", (60, 60), "white").save(tmp_path / "box.png")
-    with Image.open(tmp_path / "box.png") as picture:
-        picture.paste("brown", (10, 20, 50, 50))
-        picture.save(tmp_path / "box.png")
-    (tmp_path / "list.csv").write_text("text,image\nlog cabin,\n,box.png\n")
-    command = ("sample", "--prompts", tmp_path / "list.csv", "--model", world.model, "--steps", "2,1", *FIXED)
-    with open_stage(done_once(tmp_path / "x.slat.h5", *command)) as file:
-        names = prompts_of(file.attrs)
-        assert [names[id_] for id_ in file.group("slat").ids] == ["log cabin", "box.png"]
-    done_once(tmp_path / "each", *command)
-    assert [p.name for p in _files(tmp_path / "each")] == ["0000-log-cabin.slat.h5", "0001-box.slat.h5"]
-
-
-def test_latents_to_files_that_others_open(world: World, tmp_path: Path) -> None:
-    """The mesh decoder has learnt next to nothing, but starts at the voxels' own surface: it does find one."""
-    latents = world.sample(tmp_path / "x.slat.h5")
-    command = ("decode", latents, "--model", world.model, *FIXED)
-    with open_stage(latents) as file:
-        ids, lengths = file.group("slat").ids, file.group("slat").lengths
-    meshes = done_once(tmp_path / "meshes", *command)
-    splats = done_once(tmp_path / "splats", *command, "--format", "gaussians")
-    assert [p.name for p in _files(meshes)] == sorted(f"{i}.glb" for i in ids)
-    for id_, length in zip(ids, lengths, strict=True):
-        mesh = read_mesh(meshes / f"{id_}.glb")
-        assert len(mesh.faces) > 100 and mesh.vertex_colours is not None
-        assert np.abs(mesh.vertices).max() <= 0.6
-        assert len(read_gaussians(splats / f"{id_}.ply")) == 2 * length
-    for suffix in (".obj", ".ply", ".stl"):
-        one = done_once(tmp_path / f"one{suffix}", "decode", _single(world, tmp_path), "--model", world.model, *FIXED)
-        assert len(read_mesh(one).faces) > 100
-    splat = done_once(tmp_path / "one.splat", "decode", _single(world, tmp_path), "--model", world.model, *FIXED)
-    assert len(read_gaussians(splat)) > 100
-    for kind in ("mesh", "gaussians", "radiance-field"):
-        stage = done_once(tmp_path / f"{kind}.h5", *command, "--format", kind)
-        with open_stage(stage) as file:
-            assert sorted(file.group(kind.replace("-", "_")).ids) == sorted(ids)
-
-
-def test_latents_to_radiance_fields_that_can_be_seen(world: World, tmp_path: Path) -> None:
-    """Beside the latents by default; two terms of 2^3 points a voxel; from file and latents alike."""
-    latents = world.sample(tmp_path / "x.slat.h5")
-    command = ("decode", latents, "--model", world.model, *FIXED, "--format", "radiance-field")
-    trellis(*command)
-    assert "done already" in trellis(*command)
-    fields = tmp_path / "x.rf.h5"
-    with open_stage(latents) as slat, open_stage(fields) as rf:
-        group = rf.group("radiance_field")
-        assert group.attrs["resolution"] == GRID and group.ids == sorted(slat.group("slat").ids)
-        assert sorted(group.lengths) == sorted(slat.group("slat").lengths)
-        assert group.asset(0)["factors"].shape[1:] == (2, 3, 2)
-    sheets = []
-    for source, options in ((fields, ()), (_reordered(latents), ("--format", "radiance-field", *FIXED))):
-        sheet = tmp_path / f"{source.name}.png"
-        small = ("--views", 2, "--size", 32, "--no-captions")
-        trellis("view", source, "-o", sheet, "--model", world.model, *small, *options)
-        with Image.open(sheet) as picture:
-            sheets.append(np.asarray(picture.convert("RGB")))
-    assert np.array_equal(*sheets)
-    assert (sheets[0] < 250).any() and sheets[0].max() == 255  # something stands on white
-    trellis(*command, "-o", tmp_path / "x.glb", code=2)
-
-
-def _reordered(latents: Path) -> Path:
-    """A file of the same latents in the order of their ids, in which decoded assets are."""
-    out = latents.with_name("ordered.slat.h5")
-    with open_stage(latents) as file:
-        group = file.group("slat")
-        assets = [group.asset(k) for k in sorted(range(len(group)), key=lambda k: group.ids[k])]
-        write_stage(out, {"slat": (assets, dict(group.attrs))}, Provenance("sample", {}))
-    return out
-
-
 def test_prompts_in_shards_are_those_of_one_go(world: World, tmp_path: Path) -> None:
     """Three prompts, two assets each, over four shards: the last is empty; put together, they are the whole."""
     prompts = ("--text", "log cabin", "--text", "chair", "--text", "log cabin", "--num", 2, "--seed", 7)
@@ -365,6 +147,32 @@ def test_prompts_in_shards_are_those_of_one_go(world: World, tmp_path: Path) -> 
                     np.testing.assert_array_equal(piece[name], array)
         assert {json.dumps(file.attrs) for file in files} == {json.dumps(files[0].attrs)}
     trellis(*command, "--shard", "1/4", "-o", whole, code=2)  # the whole is not what this shard makes
+
+
+def test_every_file_says_a_command_that_can_be_typed(world: World, tmp_path: Path) -> None:
+    """With an output to write, the command line takes each as it stands, and would make the same."""
+    picture = tmp_path / "box.png"
+    Image.new("RGB", (20, 20), "brown").convert("RGBA").crop((-5, -5, 25, 25)).save(picture)
+    asked = ("--text", "log cabin", "--image", picture, "--steps", "2,1", "--model", world.model, *FIXED)
+    for out in (tmp_path / "x.slat.h5", tmp_path / "each"):
+        trellis("sample", *asked, "-o", out)
+    fields = tmp_path / "x.rf.h5"
+    trellis("decode", tmp_path / "x.slat.h5", "--model", world.model, *FIXED, "-o", fields)
+    said = {}
+    for path in (*sorted(world.data.glob("*.h5")), *sorted(tmp_path.rglob("*.h5"))):
+        with open_stage(path) as file:
+            said[path.name] = file.attrs["command"]
+        name, *words = shlex.split(said[path.name])[1:]
+        typed = get_command(app).commands[name].make_context(name, [*words, "-o", "out.h5"]).params  # type: ignore[attr-defined]
+        if name == "render":
+            assert (typed["num_views"], typed["size"], typed["depth"]) == (VIEWS, SIZE, True)
+        if name == "encode":
+            assert [p.name for p in typed["inputs"]] == ["features.h5"] and typed["model"] == "autoencoder"
+    assert len(said) == 4 + 1 + 2 + 1
+    assert said["x.slat.h5"].startswith("trellis sample --text 'log cabin' --image box.png --steps 2,1 ")
+    assert said["0001-box.slat.h5"].startswith("trellis sample --image box.png --steps 2,1 ")
+    assert said["0001-box.slat.h5"].endswith(" --seed 1")
+    assert said["x.rf.h5"] == "trellis decode x.slat.h5 --dtype float32 --format radiance-field --model model"
 
 
 def test_an_empty_shard_goes_through_every_stage(world: World, tmp_path: Path) -> None:
@@ -408,68 +216,3 @@ def test_a_model_without_flows_is_missing_something(world: World, tmp_path: Path
     trellis("models", "pack", *flows, "-o", tmp_path / "no-text")
     trellis(*command[:5], "--model", tmp_path / "no-text", "-o", tmp_path / "x.h5", *FIXED, code=4)
     assert [p.name for p in tmp_path.iterdir()] == ["no-text"]
-
-
-def _single(world: World, folder: Path) -> Path:
-    out = folder / "single.slat.h5"
-    if not out.exists():
-        trellis("sample", "--text", "hut", "--model", world.model, "--steps", 2, *FIXED, "-o", out)
-    return out
-
-
-def test_everything_can_be_looked_at(world: World, tmp_path: Path) -> None:
-    latents = world.sample(tmp_path / "x.slat.h5")
-    mesh = next(iter((world.data / "objects").iterdir()))
-    for source, rows in ((latents, 2), (world.data / "views.h5", NUM), (world.data / "voxels.h5", NUM), (mesh, 1)):
-        sheet = tmp_path / f"{source.name}.png"
-        said = trellis(
-            "view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--json", "--no-captions"
-        )
-        assert json.loads(said)["assets"] == rows
-        with Image.open(sheet) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-        assert pixels.shape == (50 * rows - 2, 98, 3)
-        assert pixels.max() == 255 and (pixels < 250).any()  # something stands on white
-        trellis("view", source, "-o", sheet, "--model", world.model, "--views", 2, "--size", 48, "--overwrite")
-        with Image.open(sheet) as picture:
-            assert picture.height > pixels.shape[0] + 10 * rows  # a line of text over each row
-
-
-def test_assets_know_their_prompts(world: World, tmp_path: Path) -> None:
-    """By their ids, so that the second of two shards does not take the first one's names."""
-    for options, wanted in (
-        (("--num", 2), ["log cabin (1)", "log cabin (2)", "round table (1)", "round table (2)"]),
-        (("--shard", "1/2"), ["round table"]),
-    ):
-        with open_stage(world.sample(tmp_path / f"{len(wanted)}.h5", *options)) as file:
-            names = prompts_of(file.attrs)
-            assert [names[id_] for id_ in file.group("slat").ids] == wanted
-    with open_stage(world.data / "latents.h5") as file:
-        assert prompts_of(file.attrs) == {}
-
-
-def test_decode_goes_on_past_bad_inputs(world: World, tmp_path: Path) -> None:
-    good = _single(world, tmp_path)
-    bad = tmp_path / "bad.slat.h5"
-    bad.write_bytes(good.read_bytes()[:3000])
-    command = ("--model", world.model, *FIXED, "--format", "gaussians", "--quiet")
-    trellis("decode", bad, *command, code=3)
-    assert not (tmp_path / "bad.ply").exists()
-    trellis("decode", bad, good, *command, code=5)
-    assert len(read_gaussians(tmp_path / "single.ply")) > 100
-    trellis("decode", bad, good, *command, "-o", tmp_path / "x.h5", code=5)
-    with open_stage(tmp_path / "x.h5") as file:
-        assert len(file.group("gaussians")) == 1
-    trellis("decode", bad, good, *command, "-o", tmp_path / "x.ply", code=2)
-    (tmp_path / "single.ply").write_bytes(b"ply")
-    trellis("decode", good, *command, code=2)
-    trellis("decode", good, *command, "--overwrite")
-    assert len(read_gaussians(tmp_path / "single.ply")) > 100
-
-
-def test_latents_of_another_model_are_refused(world: World, tmp_path: Path) -> None:
-    coords, feats = np.array([[0, 0, 0], [0, 0, 1]], np.int16), np.zeros((2, 8), np.float32)
-    asset = with_ids("a" * 64, lengths=2, coords=coords, feats=feats)
-    write_stage(tmp_path / "x.slat.h5", {"slat": ([asset], {"resolution": 64})}, Provenance("encode", {}))
-    trellis("decode", tmp_path / "x.slat.h5", "--model", world.model, *FIXED, code=3)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.slat.h5"]

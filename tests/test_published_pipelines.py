@@ -3,11 +3,14 @@
 The text model's decoders live in the image model's repository, both in a hub's cache; nothing asks the network.
 """
 
+import gc
 import json
 import socket
+import weakref
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,10 +19,15 @@ from PIL import Image
 from tests.published_models import FINE, IMAGE, OLD_IMAGE, TEXT, clip, dino, image_model, in_cache, text_model
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
+from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
+from trellis_cli.networks.precision import TorsoNetwork
+from trellis_cli.stages import sample as stage
+from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, TextConditioner
 
 WIDTH = 24
+T = TypeVar("T")
 FIXED = ("--device", "cpu", "--dtype", "float32")
 
 
@@ -103,34 +111,74 @@ def test_prompt_to_every_format(kind: str, picture: Path, voxels: Path, tmp_path
         assert int(file.group("radiance_field").lengths[0]) == num
 
 
-@pytest.mark.parametrize("way", ["--keep-loaded", "--one-at-a-time"])
-def test_where_networks_are_changes_no_byte(way: str, picture: Path, voxels: Path, tmp_path: Path) -> None:
-    for name, option in (("a", ()), ("b", (way,))):
-        texts = ("--model", TEXT, "--text", "a chair", "--text", "red", "--num", 2)
-        trellis("sample", *texts, *FIXED, *option, "-o", tmp_path / f"{name}.h5")
-        trellis("decode", tmp_path / f"{name}.h5", "--model", TEXT, *FIXED, *option, "-o", tmp_path / name)
-    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
-    made = {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()}
-    assert len(made) == 4 and made == {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
+class Live:
+    """Which networks and encoders are in memory, by weak references; and how many there were whenever one was read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refs: dict[str, weakref.ref[object]] = {}
+        self.read: list[str] = []
+        self.counts: list[int] = []
+        load, encoder = ModelFolder.load, stage.conditioner
+
+        def loaded(model: ModelFolder, key: str, **options: Any) -> TorsoNetwork:
+            return self.watched(key, load(model, key, **options))
+
+        def encoding(model: ModelFolder, kind: str, **options: Any) -> Conditioner:
+            made = encoder(model, kind, **options)
+            assert isinstance(made, TextConditioner | ImageConditioner)
+            self.watched(kind, made.encoder)
+            return made
+
+        monkeypatch.setattr(ModelFolder, "load", loaded)
+        monkeypatch.setattr(stage, "conditioner", encoding)
+
+    def watched(self, name: str, thing: T) -> T:
+        gc.collect()
+        self.refs[name] = weakref.ref(thing)
+        self.read.append(name)
+        self.counts.append(sum(ref() is not None for ref in self.refs.values()))
+        return thing
+
+    def start_anew(self) -> None:
+        self.__dict__.update(refs={}, read=[], counts=[])
 
 
-def test_one_network_at_a_time(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trellis_cli.stages.resident import Networks
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_where_networks_are_changes_no_byte(
+    kind: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two prompts, two assets each: all is read once and stays, or nothing stays while another is read.
 
-    held: list[int] = []
-    load = Networks.__call__
+    Then what a prompt was encoded to is kept for its second asset; the encoder is not.
+    """
+    other = tmp_path / "other.png"
+    other.write_bytes(picture.read_bytes())
+    more = ("--text", "red") if kind == "text" else ("--image", other)
+    live, read, most = Live(monkeypatch), {}, {}
+    for way in ("--keep-loaded", "--one-at-a-time"):
+        live.start_anew()
+        latents = tmp_path / f"{way}.h5"
+        trellis("sample", *prompt(kind, picture), *more, "--num", 2, *FIXED, way, "-o", latents)
+        read[way] = list(live.read)
+        if kind == "text":  # latents are latents
+            trellis("decode", tmp_path / "--keep-loaded.h5", "--model", TEXT, *FIXED, way, "-o", tmp_path / way)
+        most[way] = max(live.counts)
+    names = ["--keep-loaded", "--one-at-a-time"]
+    networks = ["sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
+    assert [read[way] for way in names] == [[kind, *networks], 2 * [kind, *networks, *networks]]
+    assert [most[way] for way in names] == [4, 1]
+    assert len({(tmp_path / f"{way}.h5").read_bytes() for way in names}) == 1
+    made = [{p.name: p.read_bytes() for p in (tmp_path / way).glob("*")} for way in names]
+    assert len(made[0]) == (4 if kind == "text" else 0) and made[0] == made[1]
 
-    def watched(self: Networks, key: str):
-        network = load(self, key)
-        held.append(len(self._loaded))
-        return network
 
-    monkeypatch.setattr(Networks, "__call__", watched)
+def test_several_assets_keep_small_networks(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(monkeypatch)
     trellis("sample", *prompt("text", picture), *FIXED, "-o", tmp_path / "one.h5")
-    assert set(held) == {1}
-    held.clear()
+    assert set(live.counts) == {1}
+    live.start_anew()
     trellis("sample", *prompt("text", picture), *FIXED, "--num", 2, "-o", tmp_path / "two.h5")
-    assert max(held) == 3  # they are small: all fit
+    assert max(live.counts) == 4  # all fit in half of the memory that is free
 
 
 def test_given_voxels(voxels: Path, tmp_path: Path) -> None:
@@ -144,6 +192,10 @@ def test_given_voxels(voxels: Path, tmp_path: Path) -> None:
         assert voxels.name in file.attrs["inputs"]
         ids = file.group("slat").ids
     assert "done already" in trellis(*said)[0]
+    trellis(*said[:-1], tmp_path / "each")
+    for path in (tmp_path / "each").iterdir():
+        with open_stage(path) as file:
+            assert voxels.name in file.attrs["inputs"]
     # Its own output, voxels of latents now, is the same work by the same ids: what counts are the voxels.
     trellis("sample", *two, "--structure", tmp_path / "x.h5", *FIXED, "-o", tmp_path / "y.h5")
     for shard in ("0/2", "1/2"):
@@ -183,18 +235,54 @@ def test_dry_run_computes_nothing(voxels: Path, tmp_path: Path, monkeypatch: pyt
     texts = ("sample", "--model", TEXT, "--text", "a chair", "-o", tmp_path / "x.h5", "--dry-run", "--json")
     table = json.loads(trellis(*texts, "--steps", "4,2", "--dtype", "float32")[0])
     keys = [stage["network"]["key"] for stage in table["stages"]]
-    assert keys == ["sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
-    assert [stage["steps"] for stage in table["stages"]] == [4, None, 2]
-    assert (
-        table["stages"][0]["passes"] == 8
-    )  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval from 0.5 to 1
+    assert keys == ["text_cond_model", "sparse_structure_flow_model", "sparse_structure_decoder", "slat_flow_model"]
+    assert [stage["steps"] for stage in table["stages"]] == [None, 4, None, 2]
+    assert table["stages"][1]["passes"] == 8  # its four times 1, 0.9, 0.75 and 0.5 all lie in the interval
     half = json.loads(trellis(*texts, "--dtype", "bfloat16")[0])
-    assert half["stages"][0]["network"]["bytes"] < table["stages"][0]["network"]["bytes"]
+    assert half["stages"][1]["network"]["bytes"] < table["stages"][1]["network"]["bytes"]
     given = json.loads(trellis(*texts, "--text", "red", "--structure", voxels)[0])
-    assert [stage["network"]["key"] for stage in given["stages"]] == ["slat_flow_model"]
+    assert [stage["network"]["key"] for stage in given["stages"]] == ["text_cond_model", "slat_flow_model"]
     with open_stage(voxels) as file:
         assert given["voxels"] == int(file.group("voxels").lengths.max())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_the_encoder_of_prompts_is_planned_for(
+    kind: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32, whatever the networks compute in; and it counts where networks are kept."""
+    command = (
+        "sample",
+        *prompt(kind, picture),
+        "-o",
+        tmp_path / "x.h5",
+        "--dry-run",
+        "--num",
+        2,
+        "--dtype",
+        "bfloat16",
+    )
+    table = json.loads(trellis(*command, "--json")[0])
+    first, *others = [entry["network"] for entry in table["stages"]]
+    loaded = stage.conditioner(open_model(PROMPTS[kind][1]), kind, device="cpu", background="plain")
+    assert isinstance(loaded, TextConditioner | ImageConditioner)
+    network: Any = loaded.encoder
+    network = network.network if kind == "text" else network.encoder.network
+    assert first["key"] == f"{kind}_cond_model"
+    assert first["parameters"] == sum(p.numel() for p in network.parameters())
+    assert first["bytes"] == 4 * first["parameters"]
+    for free, keep in ((first["bytes"] // 2, True), (-1, False)):
+        room = 2 * (first["bytes"] + sum(entry["bytes"] for entry in others)) + min(free, 0)
+        monkeypatch.setattr("trellis_cli.stages.resident.free_bytes", lambda device, room=room: room)
+        assert json.loads(trellis(*command, "--json")[0])["keep"] is keep
+
+
+@pytest.mark.parametrize(("multi", "passes"), [("stochastic", 50), ("multidiffusion", 75)])
+def test_several_images_are_planned_for(multi: str, passes: int, picture: Path, tmp_path: Path) -> None:
+    images = (*prompt("image", picture), "--image", picture, "--multi", multi, "--steps", 25, "--interval", "0-1")
+    table = json.loads(trellis("sample", *images, "-o", tmp_path / "x.h5", "--dry-run", "--json")[0])
+    assert [entry["passes"] for entry in table["stages"]] == [None, passes, None, passes]
 
 
 def test_missing_weights_exit_with_what_fetches_them(voxels: Path, tmp_path: Path) -> None:

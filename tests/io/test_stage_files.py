@@ -53,7 +53,7 @@ def test_every_asset_comes_back(tmp_path: Path, group: str) -> None:
     path = _write(tmp_path / "x.h5", group, sizes)
     with open_stage(path) as file:
         assert file.groups == [group]
-        assert file.attrs["seed"] == 3 and file.attrs["command"] == "trellis test --resolution 16 --seed 3"
+        assert file.attrs["seed"] == 3 and file.attrs["command"] == "trellis test x.glb y.glb --resolution 16"
         opened = file.group(group)
         assert len(opened) == 4 and opened.lengths.tolist() == list(sizes)
         for index, n in enumerate(sizes):

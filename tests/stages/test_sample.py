@@ -19,6 +19,7 @@ from trellis_cli.geometry.packed import dense_to_packed, packed_to_dense
 from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import open_stage
 from trellis_cli.networks.image_tokens import load_image_tokens
+from trellis_cli.stages import prompts as of_prompts
 from trellis_cli.stages.conditioners import ImageConditioner, conditioner, flows_for
 from trellis_cli.stages.prompts import gather_prompts, prompts_of
 from trellis_cli.stages.sample import sample
@@ -106,6 +107,26 @@ def test_ids_and_bytes_are_those_of_one_go_whatever_the_shard(
     assert sample(prompts, tmp_path / "each", model, num=2, seed=5).kept == 10
 
 
+def test_a_shard_reads_its_own_pictures_alone(
+    model: ModelFolder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has become of another shard's picture changes no byte of this one."""
+    prompts = [Prompt(images=(path,)) for path in pictures]
+    read: list[str] = []
+    digest = of_prompts.file_digest
+    monkeypatch.setattr(of_prompts, "file_digest", lambda path: read.append(path.name) or digest(path))
+    for target in ("x.h5", "each"):
+        sample(prompts, tmp_path / target, model, shard=(0, 2))
+    assert set(read) == {"red.png", "blue.png"}
+    before = {path: path.read_bytes() for path in (tmp_path / "x.h5", *(tmp_path / "each").iterdir())}
+    pictures[1].unlink()
+    for target in ("x.h5", "each"):
+        sample(prompts, tmp_path / target, model, shard=(0, 2), overwrite=True)
+    assert len(before) == 3 and before == {path: path.read_bytes() for path in before}
+    sample(prompts[:1], tmp_path / "alone.h5", model)
+    assert ids_of(tmp_path / "x.h5")[0] == ids_of(tmp_path / "alone.h5")[0]
+
+
 def test_a_seed_of_its_own_counts_from_there(model: ModelFolder, tmp_path: Path) -> None:
     """The third asset of seed 4 draws from 6, which is what the prompt's own seed says."""
     sample(["hut", "hut", "hut"], tmp_path / "a.h5", model, seed=4)
@@ -150,6 +171,19 @@ def test_a_bad_picture_among_several(model: ModelFolder, pictures: list[Path], t
     assert (mended.done, mended.kept) == (2, 2) and not ledger.exists()
     if target == "x.h5":
         assert shown(out) == ["red.png", "broken.png", "lost.png", "green.png"]
+
+
+@pytest.mark.parametrize("target", ["x.h5", "each"])
+def test_bad_pictures_of_one_name_are_told_apart(
+    model: ModelFolder, pictures: list[Path], tmp_path: Path, target: str
+) -> None:
+    """In two folders, and one of them asked for twice: each is a row of the ledger that says which it is."""
+    lost = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "a" / "x.png"]
+    with pytest.raises(SomeFailed, match="3 of 4 inputs failed"):
+        sample([Prompt(images=(path,)) for path in (*lost, pictures[0])], tmp_path / target, model)
+    rows = [json.loads(line) for line in (tmp_path / f"{target}.ledger.jsonl").read_text().splitlines()]
+    assert [row["name"] for row in rows] == [f"prompt {line}: {path}" for line, path in enumerate(lost)]
+    assert len({row["id"] for row in rows}) == 3
 
 
 @pytest.mark.parametrize("num", [1, 2])
@@ -262,6 +296,8 @@ def test_options_that_do_not_fit(pictures: list[Path], tmp_path: Path) -> None:
         gather_prompts(images=pictures, multi="both")
     with pytest.raises(UsageError, match="several images of one object, and there are none"):
         gather_prompts(images=pictures[:1], multi="stochastic")
+    with pytest.raises(UsageError, match="--background 'foo' is not known"):
+        gather_prompts(["hut"], background="foo")
     with pytest.raises(UsageError, match="2 --mask for 3 --image"):
         gather_prompts(images=pictures, masks=pictures[:2])
     with pytest.raises(UsageError, match="--negative goes with text prompts"):

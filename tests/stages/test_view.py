@@ -28,7 +28,7 @@ def test_the_decoder_is_loaded_once_for_all_files(tmp_path: Path, monkeypatch) -
             return None
 
         def gaussians(self, latents):
-            return None
+            return stage.voxel_gaussians(torch.zeros(1, 3, dtype=torch.int16), 16)
 
     monkeypatch.setattr(stage, "Decoder", Counted)
     monkeypatch.setattr(stage, "open_model", lambda name: name)
@@ -121,6 +121,27 @@ def test_a_video_goes_round_all_assets(tmp_path: Path) -> None:
     stage.view([tmp_path / "x.h5"], video, "m", num_frames=2, size=32, overwrite=True)
     with av.open(str(video)) as container:
         assert next(container.decode(video=0)).height > 66 + 2 * 10  # captions
+
+
+def test_a_video_is_drawn_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Camera by camera, and a few frames of each asset ahead, however long it is."""
+    drawn: list[int] = []
+    written: list[int] = []
+    render = stage.gaussian_renderer.render
+
+    def counted(gaussians, cameras, **options):
+        drawn.append(len(cameras))
+        return render(gaussians, cameras, **options)
+
+    def save(path: Path, frames, *, fps: int) -> None:
+        written.extend(len(drawn) for _ in frames)
+
+    monkeypatch.setattr(stage.gaussian_renderer, "render", counted)
+    monkeypatch.setattr(stage, "save_video", save)
+    monkeypatch.setattr(stage, "require_video_writer", lambda: None)
+    stage.view([voxel_file(tmp_path / "x.h5", 2)], tmp_path / "x.mp4", "m", num_frames=20, size=16)
+    assert set(drawn) == {1}
+    assert written == [16] * 8 + [32] * 8 + [40] * 4
 
 
 def test_turntable_begins_at_the_front_and_comes_round(tmp_path: Path) -> None:

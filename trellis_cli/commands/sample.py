@@ -52,26 +52,26 @@ def sample(
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         from trellis_cli.io.model_folders import open_model
         from trellis_cli.session import parse_shard
+        from trellis_cli.stages import sample as stage
         from trellis_cli.stages.prompts import gather_prompts
-        from trellis_cli.stages.sample import model_settings, sample_plan
-        from trellis_cli.stages.sample import sample as stage
         from trellis_cli.stages.sampler_options import changed_settings
 
         asked, way = gather_prompts(
-            text or [], image or [], prompts or [], masks=mask or [], negative=negative, multi=multi
-        )  # before a model is looked for
+            text or [], image or [], prompts or [], masks=mask or [], negative=negative, multi=multi,
+            background=background,
+        )  # fmt: skip  # before a model is looked for
         folder, part = open_model(model), parse_shard(shard)
         settings = changed_settings(
-            model_settings(folder), steps=steps, guidance=guidance, interval=interval, rescale_t=rescale_t
+            stage.model_settings(folder), steps=steps, guidance=guidance, interval=interval, rescale_t=rescale_t
         )
         computed = o.torso_dtype(dtype, chosen)
         if dry_run:
-            plan = sample_plan(
-                asked, folder, num=num, settings=settings, structure=structure, keep_loaded=keep_loaded,
+            plan = stage.sample_plan(
+                asked, folder, num=num, settings=settings, multi=way, structure=structure, keep_loaded=keep_loaded,
                 device=chosen, dtype=computed, shard=part,
             )  # fmt: skip
             return console.result(plan.text, plan.table, as_json=json)
-        summary = stage(
+        summary = stage.sample(
             asked, out, folder, num=num, seed=seed, settings=settings, multi=way, background=background,
             prepared=prepared, structure=structure, keep_loaded=keep_loaded, device=chosen, dtype=computed,
             shard=part, overwrite=overwrite, retry_failed=retry_failed,

@@ -193,7 +193,7 @@ ROOT_ATTRIBUTES = {
     "format": "always `trellis-slat`",
     "version": "version of this format",
     "program_version": "of the program that wrote the file",
-    "command": "the canonical command, rebuilt from what follows",
+    "command": "the canonical command, rebuilt from what follows (`inputs.txt`, `prompts.jsonl`: long lists)",
     "seed": "the seed",
     "parameters": "every parameter that can change the result, resolved, as JSON",
     "inputs": "sha256 and base name of each input, as JSON",

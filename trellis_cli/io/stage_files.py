@@ -14,6 +14,7 @@ import numpy as np
 from trellis_cli import __version__
 from trellis_cli.errors import FileError, SchemaError
 from trellis_cli.io.aside import aside
+from trellis_cli.io.canonical_command import canonical_command
 from trellis_cli.io.checks import check_group, check_layout, dataset_of, group_of
 from trellis_cli.io.hdf5_file import Hdf5File
 from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
@@ -32,14 +33,11 @@ class Provenance:
     model: Mapping[str, str] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
-        words = [
-            f"--{k.replace('_', '-')} {v}" for k, v in sorted(self.parameters.items()) if v not in (None, "", False)
-        ]
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "program_version": __version__,
-            "command": " ".join([f"trellis {self.command}", *words, f"--seed {self.seed}"]),
+            "command": canonical_command(self.command, self.parameters, seed=self.seed, inputs=self.inputs),
             "seed": self.seed,
             "parameters": json.dumps(dict(self.parameters), sort_keys=True, default=str),
             "inputs": json.dumps(sorted(self.inputs)),

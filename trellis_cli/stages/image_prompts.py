@@ -14,11 +14,17 @@ Background = Literal["auto", "keep", "plain", "rembg"]
 MAX_SIDE = 1024  # pixels, of a picture whose background has to be found
 
 
-def resolved(background: str) -> str:
-    """What `auto` means on this machine: rembg where it can run, else plain. Raises UsageError for another word."""
+def check_background(background: str) -> str:
+    """The word itself. Raises UsageError for one that is no `Background`."""
     if background not in get_args(Background):
         known = ", ".join(get_args(Background))
         raise UsageError(f"--background {background!r} is not known", hint=f"one of: {known}")
+    return background
+
+
+def resolved(background: str) -> str:
+    """What `auto` means on this machine: rembg where it can run, else plain. Raises UsageError for another word."""
+    check_background(background)
     return background if background != "auto" else "rembg" if has_rembg() else "plain"
 
 

@@ -4,7 +4,7 @@ Weights are counted; what the networks keep while they run is estimated from wha
 good to about a third.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ import torch
 
 from trellis_cli.flow.schedule import time_steps
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
-from trellis_cli.stages.pipeline import STRUCTURE_DECODER, STRUCTURE_FLOW, SamplerSettings, network_keys
+from trellis_cli.stages.conditioner_sizes import conditioner_size
+from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_FLOW, Multi, SamplerSettings, network_keys
 from trellis_cli.stages.resident import Size, decide_keep, free_bytes, size_of
 
 GB = 1e9
 PROGRAM = 500_000_000  # of the interpreter, torch and what it sets aside
+ENCODING = 100_000_000  # beside an encoder's weights: a picture of 1024 pixels, a few MB of tokens
 TYPICAL_VOXELS = 15_000  # of an object at 64^3; a surface grows with the square of the resolution
 
 
@@ -27,7 +29,7 @@ class Stage:
     network: Size
     running: int  # bytes beside the weights
     steps: int | None = None  # of a sampler
-    passes: int | None = None  # of the network in all of them: twice a step where guidance acts
+    passes: int | None = None  # of the network in all of them: twice a step where guidance acts, and see `multi`
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Plan:
         lines = [f"{self.model} on {self.device} in {self.dtype}: {self.assets} assets of about {self.voxels} voxels"]
         for stage in self.stages:
             n = stage.network
+            if not n.parameters:
+                lines.append(f"  {n.key:30} {n.name} is not on this machine, and not counted")
+                continue
             line = f"  {n.key:30} {n.parameters / 1e6:8.1f} M parameters, {n.bytes / GB:6.3f} GB"
             if stage.steps is not None:
                 line += f", {stage.steps} steps, {stage.passes} passes"
@@ -72,9 +77,11 @@ class Plan:
 
 def sampling_plan(
     model: ModelFolder,
-    flows: Sequence[str],
+    flows: Mapping[str, str],
     settings: tuple[SamplerSettings, SamplerSettings],
     *,
+    images: int = 1,
+    multi: Multi | None = None,
     device: str,
     dtype: torch.dtype,
     assets: int,
@@ -84,15 +91,26 @@ def sampling_plan(
     """The plan of `sample`.
 
     Args:
-        flows: how the keys of the flows end, of each kind of prompts ("" or "_image").
+        flows: how the keys of the flows end, "" or "_image", by the kind of the prompts they answer to.
+        images: how many show one object, at most; and how `multi` makes one asset of them.
         voxels: how many are given, in the place of the first flow's.
     """
-    keys = network_keys(flows, with_structure=voxels is None)
-    first, second = ((s.steps, _passes(s)) for s in settings)
-    samplers = {k: first if k.startswith(STRUCTURE_FLOW) else second for k in keys if k != STRUCTURE_DECODER}
-    keep = decide_keep(keep_loaded, model, keys, assets, device, dtype)
+    keys = network_keys(flows.values(), with_structure=voxels is None)
+    samplers = {}
+    for kind, end in flows.items():
+        each = images if kind == "image" and multi == "multidiffusion" else 1
+        for key, of in zip((STRUCTURE_FLOW + end, SLAT_FLOW + end), settings, strict=True):
+            samplers[key] = of.steps, _passes(of, each)
+    sizes = {kind: conditioner_size(model, kind) for kind in flows}
+    known = [size for size in sizes.values() if size]
+    keep = decide_keep(keep_loaded, model, keys, assets, device, dtype, known)
+    encoders = [
+        Stage(size or Size(f"{kind}_cond_model", str(model.pipeline[f"{kind}_cond_model"]), 0, 0), ENCODING)
+        for kind, size in sizes.items()
+    ]
     return plan(
-        model, keys, device=device, dtype=dtype, assets=assets, keep=keep, voxels=voxels, samplers=samplers
+        model, keys, device=device, dtype=dtype, assets=assets, keep=keep, voxels=voxels, samplers=samplers,
+        first=encoders,
     )  # fmt: skip
 
 
@@ -111,11 +129,11 @@ def decoding_plan(
     return plan(model, keys, device=device, dtype=dtype, assets=len(voxels), keep=keep, voxels=largest)
 
 
-def _passes(settings: SamplerSettings) -> int:
-    """How often a sampler runs its network: twice where guidance acts."""
+def _passes(settings: SamplerSettings, each: int) -> int:
+    """How often a sampler runs its network: for `each` condition, and once more where guidance acts."""
     low, high = settings.interval
     times = time_steps(settings.steps, rescale=settings.rescale_t)[:-1]
-    return settings.steps + (sum(low <= t <= high for t in times) if settings.guidance else 0)
+    return settings.steps * each + (sum(low <= t <= high for t in times) if settings.guidance else 0)
 
 
 def plan(
@@ -128,6 +146,7 @@ def plan(
     keep: bool,
     voxels: int | None = None,
     samplers: dict[str, tuple[int, int]] | None = None,
+    first: Sequence[Stage] = (),
 ) -> Plan:
     """The plan of running networks one after the other.
 
@@ -135,13 +154,14 @@ def plan(
         keys: the networks, in order.
         voxels: of an asset, where they are known.
         samplers: of flows, by key: steps, and passes of the network.
+        first: what runs before them.
 
     Raises:
         MissingError: a network's .json is not there; weights are not looked for.
     """
     resolution = next((r for key in keys if key.startswith("slat") for r in [_resolution(model, key)]), 64)
     voxels = voxels or round(TYPICAL_VOXELS * (resolution / 64) ** 2)
-    stages = []
+    stages = [*first]
     for key in keys:
         steps, passes = (samplers or {}).get(key, (None, None))
         running = _running_bytes(model, key, voxels, dtype)

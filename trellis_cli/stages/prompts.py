@@ -12,6 +12,7 @@ from trellis_cli.errors import FileError, UsageError
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.inputs import gather, require_file
 from trellis_cli.io.picture_files import SUFFIXES
+from trellis_cli.stages.image_prompts import check_background
 from trellis_cli.stages.pipeline import Multi
 
 
@@ -23,6 +24,7 @@ def gather_prompts(
     masks: Sequence[Path] = (),
     negative: str | None = None,
     multi: str | None = None,
+    background: str = "auto",
 ) -> tuple[list[Prompt], Multi | None]:
     """All prompts: texts, then images (files, folders, or .txt lists of them), then those of lists; and `multi`.
 
@@ -30,11 +32,13 @@ def gather_prompts(
         masks: one for each of `images`, in the same order.
         negative: for every text that has none of its own.
         multi: how several images make one asset; `images` are then one prompt.
+        background: only looked at whether it is one, be there images or not.
 
     Raises:
         UsageError: nothing to make, or options that do not fit each other.
         FileError: a list or folder that is not what it should be; not: a picture that is bad.
     """
+    check_background(background)
     if multi is not None and multi not in get_args(Multi):
         raise UsageError(f"--multi {multi!r} is not known", hint=f"one of: {', '.join(get_args(Multi))}")
     prompts = [Prompt(text, place="--text").check() for text in texts]

@@ -65,13 +65,20 @@ def size_of(model: ModelFolder, key: str, dtype: torch.dtype) -> Size:
 
 
 def decide_keep(
-    asked: bool | None, model: ModelFolder, keys: Iterable[str], assets: int, device: str, dtype: torch.dtype
+    asked: bool | None,
+    model: ModelFolder,
+    keys: Iterable[str],
+    assets: int,
+    device: str,
+    dtype: torch.dtype,
+    encoders: Iterable[Size] = (),
 ) -> bool:
     """Whether to keep networks in memory: as asked; else for several assets, where all take no more than half of what
-    is free. One asset needs each but once."""
-    if asked is not None:
-        return asked
-    return assets > 1 and sum(size_of(model, key, dtype).bytes for key in keys) <= SHARE * free_bytes(device)
+    is free, the encoders of their prompts included. One asset needs each but once."""
+    if asked is not None or assets < 2:
+        return bool(asked)
+    sizes = [*encoders, *(size_of(model, key, dtype) for key in keys)]
+    return sum(size.bytes for size in sizes) <= SHARE * free_bytes(device)
 
 
 def free_bytes(device: str) -> int:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
 from trellis_cli.networks.condition import Condition
 from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.stages.conditioner_sizes import conditioner_size
 from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, conditioner, flows_for
 from trellis_cli.stages.given_voxels import GivenVoxels, read_voxels
+from trellis_cli.stages.image_prompts import check_background, resolved
 from trellis_cli.stages.image_prompts import prepared as prepare
-from trellis_cli.stages.image_prompts import resolved
 from trellis_cli.stages.pipeline import Multi, Pipeline, SamplerSettings, fine_resolution, network_keys
 from trellis_cli.stages.plan import Plan, sampling_plan
 from trellis_cli.stages.prompts import asset_ids, entry_of, named_entry
@@ -78,9 +79,11 @@ def sample(
     """
     asked = [Prompt(p) if isinstance(p, str) else p for p in prompts]
     check_prompts(asked, num, seed)
+    check_background(background)
     flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in asked})}
     first, second = settings or model_settings(model)
-    entries, bad = _entries(asked)
+    lines = range(shard[0], len(asked), shard[1])
+    entries, bad = _entries(asked, lines)
     given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(asked))
     parameters = {
         "model": model.id,
@@ -92,7 +95,6 @@ def sample(
     }
     if "image" in flows:
         parameters |= {"background": resolved(background), "multi": multi}
-    lines = range(shard[0], len(asked), shard[1])
     items, names = [], {}
     for line, n, id_ in asset_ids(parameters, model.digest, seed):
         if line in lines:
@@ -101,7 +103,8 @@ def sample(
             items.append(Item(id_, prompt.label[:60], Asked(prompt, line, its_seed)))
             names[id_] = asset_name(prompt, line, n if num > 1 else None)
     keys = network_keys(flows.values(), with_structure=given is None)
-    keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype)
+    encoders = [size for kind in flows if (size := conditioner_size(model, kind))]
+    keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype, encoders)
     networks = Networks(model, device=device, dtype=dtype, keep=keep)
     sampler = _Sampler(networks, parameters, flows, (first, second), given)
     readable = [(line, asked[line]) for line in lines if line not in bad]
@@ -114,7 +117,7 @@ def sample(
     provenance = Provenance("sample", parameters, seed=seed, inputs=sorted(inputs), model=model.provenance)
     attrs: dict[str, Any] = {} if given else {"structure": {}}
     attrs |= {"slat": {"resolution": fine_resolution(model)}}
-    bad_inputs = [(asked[line].label, error) for line, error in bad.items() if line in lines]
+    bad_inputs = [(_place(asked[line], line), error) for line, error in bad.items()]
     options: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "bad_inputs": bad_inputs}
     if out.suffix and not out.is_dir():
         return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, **options)
@@ -127,6 +130,7 @@ def sample_plan(
     *,
     num: int = 1,
     settings: Settings | None = None,
+    multi: Multi | None = None,
     structure: Path | None = None,
     keep_loaded: bool | None = None,
     device: str = "cpu",
@@ -134,13 +138,14 @@ def sample_plan(
     shard: tuple[int, int] = (0, 1),
 ) -> Plan:
     """What `sample` would do with the same arguments. Raises as it, and MissingError for a network's missing .json."""
-    flows = [flows_for(model, kind) for kind in sorted({prompt.kind for prompt in prompts})]
+    flows = {kind: flows_for(model, kind) for kind in sorted({prompt.kind for prompt in prompts})}
+    images = max(1, *(len(prompt.images) for prompt in prompts))
     given = structure and read_voxels(structure, resolution=fine_resolution(model), prompts=len(prompts))
     assets = len(range(shard[0], len(prompts), shard[1])) * num
     voxels = max(map(len, given.coords)) if given else None
     return sampling_plan(
-        model, flows, settings or model_settings(model), device=device, dtype=dtype, assets=assets,
-        keep_loaded=keep_loaded, voxels=voxels,
+        model, flows, settings or model_settings(model), images=images, multi=multi, device=device, dtype=dtype,
+        assets=assets, keep_loaded=keep_loaded, voxels=voxels,
     )  # fmt: skip
 
 
@@ -154,6 +159,7 @@ class _Sampler:
     settings: Settings
     given: GivenVoxels | None
     encoders: dict[str, Conditioner] = field(default_factory=dict)
+    encoded: dict[Prompt, tuple[Condition, Condition]] = field(default_factory=dict)
 
     def work(self, item: Item) -> dict[str, Asset]:
         """The latents of an item. Raises FileError for a bad picture, TrellisError where the model makes no voxel."""
@@ -178,14 +184,22 @@ class _Sampler:
         return {**assets, "slat": slat}
 
     def conditions(self, prompt: Prompt) -> tuple[Condition, Condition]:
-        """What a prompt's flows attend to, and the negative. Where networks take turns, the encoder does too."""
-        if not self.networks.keep:
-            self.networks.drop()
-        encoder = self.conditioner(prompt.kind)
-        pair = encoder.condition(prompt), encoder.negative(prompt)
-        if not self.networks.keep:
-            self.encoders.clear()
-        return pair
+        """What a prompt's flows attend to, and the negative.
+
+        Where networks take turns, the encoder does too; the last prompt's conditions, which are small, stay for its
+        further assets.
+        """
+        asked = replace(prompt, seed=None, name="", place="")
+        if asked not in self.encoded:
+            if not self.networks.keep:
+                self.networks.drop()
+            encoder = self.conditioner(prompt.kind)
+            pair = encoder.condition(prompt), encoder.negative(prompt)
+            if not self.networks.keep:
+                self.encoders.clear()
+            self.encoded.clear()
+            self.encoded[asked] = pair
+        return self.encoded[asked]
 
     def conditioner(self, kind: str) -> Conditioner:
         n, background = self.networks, self.parameters.get("background", "")
@@ -220,17 +234,25 @@ def check_prompts(prompts: Sequence[Prompt], num: int = 1, seed: int = 0) -> Non
         raise UsageError(f"--seed {seed} is too large", hint=f"at most {MAX_SEED}, less the assets")
 
 
-def _entries(prompts: Sequence[Prompt]) -> tuple[list[dict[str, Any]], dict[int, TrellisError]]:
-    """Every prompt as the parameters list it, and by line the errors of those whose files cannot be read."""
+def _entries(prompts: Sequence[Prompt], lines: range) -> tuple[list[dict[str, Any]], dict[int, TrellisError]]:
+    """Every prompt as the parameters list it, and by line the errors of those whose files cannot be read.
+
+    The files of `lines` alone are looked at; of other pictures, another shard's, no more than the names are told.
+    """
     entries: list[dict[str, Any]] = []
     bad: dict[int, TrellisError] = {}
     for line, prompt in enumerate(prompts):
         try:
-            entries.append(entry_of(prompt, line))
+            entries.append(entry_of(prompt, line) if line in lines else named_entry(prompt, line))
         except FileError as error:
             entries.append(named_entry(prompt, line))
             bad[line] = error
     return entries, bad
+
+
+def _place(prompt: Prompt, line: int) -> str:
+    """Which prompt of all one is, in messages: base names may be those of several."""
+    return f"prompt {line}: {'+'.join(map(str, prompt.files))}"
 
 
 def _named_files(prompt: Prompt, entry: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -101,9 +101,11 @@ def write_each(
 
 
 def _own(provenance: Provenance, item: Item) -> Provenance:
-    """That of one asset's file: of all prompts and inputs, its own."""
-    entry = provenance.parameters["prompts"][item.payload.line]
-    inputs = [pair for pair in provenance.inputs if pair[0] in entry.get("files", ())]
+    """That of one asset's file: of all prompts and their files, its own; given voxels are an input of each."""
+    entries = provenance.parameters["prompts"]
+    entry = entries[item.payload.line]
+    others = {digest for other in entries for digest in other.get("files", ())} - set(entry.get("files", ()))
+    inputs = [pair for pair in provenance.inputs if pair[0] not in others]
     return replace(provenance, parameters={**provenance.parameters, "prompts": [entry]}, inputs=inputs)
 
 

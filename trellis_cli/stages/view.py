@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from trellis_cli.io.inputs import require_file
 from trellis_cli.io.mesh_files import READABLE
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.io.pictures import grid, labelled, on_background, save_picture, to_uint8
-from trellis_cli.io.stage_files import StageFile, open_stage
+from trellis_cli.io.stage_files import Asset, StageFile, StageGroup, open_stage
 from trellis_cli.io.videos import require_video_writer, save_video
 from trellis_cli.renderers import gaussians as gaussian_renderer
 from trellis_cli.renderers import radiance_field as field_renderer
@@ -37,7 +37,10 @@ PITCH_DEG = 20.0
 MAX_ASSETS = {".png": 64, ".mp4": 16}
 FPS = 30
 FIELD_SUPERSAMPLE = 2  # rays along a pixel's edge: half the published renderings' 4, a quarter of the time
+FRAMES_AT_ONCE = 8  # of each asset: what a video keeps in memory, and views of a mesh that are drawn side by side
 Row = tuple[str, list[np.ndarray]]  # an asset's name or id, and its pictures
+Drawing = tuple[str, Callable[[slice], list[np.ndarray]]]  # the same, with pictures drawn when some are asked for
+ALL = slice(None)
 
 
 def sheet_cameras(num_views: int) -> Cameras:
@@ -92,18 +95,33 @@ def view(
     def decoder() -> Decoder:  # not before there are latents
         return Decoder(open_model(model), kind, device=device, dtype=dtype)
 
-    every = (row for p in inputs for row in _rows(require_file(p), cameras, size, decoder))
-    rows = list(islice(every, MAX_ASSETS[suffix]))
-    if next(every, None) is not None:
-        console.note(f"{out}: the first {MAX_ASSETS[suffix]} assets alone are shown")
-    if not rows:
-        raise FileError("nothing to look at: the inputs hold no asset", hint="see `trellis inspect`")
-    rows = [(text if captions else "", pictures) for text, pictures in rows]
+    every = (row for p in inputs for row in _drawings(require_file(p), cameras, size, decoder))
+    shown = (((text if captions else ""), draw) for text, draw in islice(every, MAX_ASSETS[suffix]))
     if suffix == ".mp4":
-        save_video(out, (_frame(rows, i) for i in range(num_frames)), fps=FPS)
-    else:
-        save_picture(out, labelled(rows))
+        drawings = list(shown)
+        _check_shown(out, len(drawings), every)
+        save_video(out, _frames(drawings, num_frames), fps=FPS)
+        return len(drawings)
+    rows = [(text, draw(ALL)) for text, draw in shown]
+    _check_shown(out, len(rows), every)
+    save_picture(out, labelled(rows))
     return len(rows)
+
+
+def _check_shown(out: Path, shown: int, others: Iterator[Drawing]) -> None:
+    """Raises FileError where there is nothing to look at; says so where there is more than is shown."""
+    if not shown:
+        raise FileError("nothing to look at: the inputs hold no asset", hint="see `trellis inspect`")
+    if next(others, None) is not None:
+        console.note(f"{out}: the first {shown} assets alone are shown")
+
+
+def _frames(drawings: Sequence[Drawing], num: int) -> Iterator[np.ndarray]:
+    """A video's pictures one after the other, of which no more than a few are in memory, however long it is."""
+    for start in range(0, num, FRAMES_AT_ONCE):
+        some = slice(start, min(start + FRAMES_AT_ONCE, num))
+        rows = [(text, draw(some)) for text, draw in drawings]
+        yield from (_frame(rows, i) for i in range(some.stop - start))
 
 
 def _frame(rows: Sequence[Row], index: int) -> np.ndarray:
@@ -113,18 +131,19 @@ def _frame(rows: Sequence[Row], index: int) -> np.ndarray:
     return grid(cells, columns=math.ceil(math.sqrt(len(cells))))
 
 
-def _rows(path: Path, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Row]:
+def _drawings(path: Path, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Drawing]:
     suffix = path.suffix.lower()
     if suffix == ".splat" or (suffix == ".ply" and is_gaussian_file(path)):
-        yield path.name, gaussian_row(read_gaussians(path), cameras, size)
+        gaussians = read_gaussians(path)
+        yield path.name, lambda some: gaussian_row(gaussians, cameras[some], size)
     elif suffix in READABLE:
         mesh, _ = into_cube(path)
-        yield path.name, _on_white(render_views(mesh, cameras, size=size).rgba)
+        yield path.name, lambda some: _on_white(render_views(mesh, cameras[some], size=size).rgba)
     elif suffix == ".h5":
         with open_stage(path) as file:
             names = _names(file)
-            for id_, pictures in _stage_rows(file, cameras, size, decoder):
-                yield names.get(id_, id_[:12]), pictures
+            for id_, draw in _stage_drawings(file, cameras, size, decoder):
+                yield names.get(id_, id_[:12]), draw
     else:
         raise UsageError(
             f"{path} cannot be viewed", hint=f"meshes ({', '.join(READABLE)}), .splat, and stage files (.h5) can"
@@ -141,87 +160,86 @@ def _names(file: StageFile) -> dict[str, str]:
         return {}
 
 
-def _stage_rows(file: StageFile, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Row]:
-    if "slat" in file.groups:
-        group = file.group("slat")
-        for i in range(len(group)):
-            latents = decoder().latents(group, i)
-            if decoder().kind == "mesh":
-                yield group.ids[i], mesh_row(decoder().mesh(latents), cameras, size)
-            elif decoder().kind == "gaussians":
-                yield group.ids[i], gaussian_row(decoder().gaussians(latents), cameras, size)
-            else:
-                yield group.ids[i], field_row(decoder().radiance_field(latents), cameras, size)
-    elif "gaussians" in file.groups:
-        group = file.group("gaussians")
-        for i in range(len(group)):
-            a = {
-                k: torch.from_numpy(v)
-                for k, v in group.asset(i).items()
-                if k in ("means", "quats", "scales", "opacities", "sh")
-            }
-            yield group.ids[i], gaussian_row(Gaussians(**a), cameras, size)
-    elif "radiance_field" in file.groups:
-        group = file.group("radiance_field")
-        for i in range(len(group)):
-            a = {k: torch.from_numpy(group.asset(i)[k]) for k in ("coords", "factors", "density", "colours")}
-            field = RadianceField(**a, resolution=int(group.attrs["resolution"]))
-            yield group.ids[i], field_row(field, cameras, size)
-    elif "mesh" in file.groups:
-        group = file.group("mesh")
-        for i in range(len(group)):
-            a = group.asset(i)
-            yield (
-                group.ids[i],
-                mesh_row(Mesh(*(torch.from_numpy(a[k]) for k in ("vertices", "faces", "colours"))), cameras, size),
-            )
-    elif "views" in file.groups:
-        yield from _view_rows(file, len(cameras), size)
-    elif "voxels" in file.groups or "features" in file.groups:
-        yield from _voxel_rows(file, cameras, size)
-    else:
+def _stage_drawings(file: StageFile, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Drawing]:
+    """Each asset's id and drawing. What is drawn is read or decoded here, while the file is open."""
+    shown = ("slat", "gaussians", "radiance_field", "mesh", "views", "voxels", "features")
+    name = next((name for name in shown if name in file.groups), None)
+    if name is None:
         raise UsageError(
             f"{file.path} holds {', '.join(file.groups)}: nothing to look at", hint="see `trellis inspect`"
         )
+    group = file.group(name)
+    for i in range(len(group)):
+        if name == "views":
+            yield group.ids[i], partial(_stored_views, group.asset(i), len(cameras), size)
+        elif name in ("voxels", "features"):
+            coords, resolution = torch.from_numpy(group.asset(i)["coords"]), int(group.attrs["resolution"])
+            yield group.ids[i], _drawing(voxel_gaussians(coords, resolution), cameras, size)
+        else:
+            shape = _decoded(decoder, group, i) if name == "slat" else _stored(group, i)
+            yield group.ids[i], _drawing(shape, cameras, size)
 
 
-def _view_rows(file: StageFile, columns: int, size: int) -> Iterator[Row]:
+Shape = Gaussians | RadianceField | Mesh
+
+
+def _decoded(decoder: Callable[[], Decoder], group: StageGroup, index: int) -> Shape:
+    latents, kind = decoder().latents(group, index), decoder().kind
+    if kind == "mesh":
+        return decoder().mesh(latents)
+    return decoder().gaussians(latents) if kind == "gaussians" else decoder().radiance_field(latents)
+
+
+def _stored(group: StageGroup, index: int) -> Shape:
+    """An asset of /gaussians, /radiance_field or /mesh."""
+    a = {name: torch.from_numpy(np.asarray(array)) for name, array in group.asset(index).items() if name != "ids"}
+    if group.spec.name == "gaussians":
+        return Gaussians(**{name: a[name] for name in ("means", "quats", "scales", "opacities", "sh")})
+    if group.spec.name == "mesh":
+        return Mesh(a["vertices"], a["faces"], a["colours"])
+    fields = {name: a[name] for name in ("coords", "factors", "density", "colours")}
+    return RadianceField(**fields, resolution=int(group.attrs["resolution"]))
+
+
+def _drawing(shape: Shape, cameras: Cameras, size: int) -> Callable[[slice], list[np.ndarray]]:
+    if isinstance(shape, Mesh):
+        return lambda some: mesh_row(shape, cameras[some], size)
+    if isinstance(shape, Gaussians):
+        return lambda some: gaussian_row(shape, cameras[some], size)
+    return lambda some: field_row(shape, cameras[some], size)
+
+
+def _stored_views(asset: Asset, columns: int, size: int, some: slice) -> list[np.ndarray]:
+    """Of `columns` views that are spread over those of an asset, some."""
     from PIL import Image
 
     from trellis_cli.data.views import decode_views
 
-    group = file.group("views")
-    for i in range(len(group)):
-        asset = group.asset(i)
-        num = int(asset["lengths"])
-        got = decode_views(asset, [round(k * (num - 1) / max(1, columns - 1)) for k in range(columns)])
-        pictures = on_background(got.rgb.permute(0, 2, 3, 1), got.alpha.permute(0, 2, 3, 1)).numpy()
-        yield (
-            group.ids[i],
-            [np.asarray(Image.fromarray((p * 255).astype(np.uint8)).resize((size, size))) for p in pictures],
-        )
+    num = int(asset["lengths"])
+    got = decode_views(asset, [round(k * (num - 1) / max(1, columns - 1)) for k in range(columns)][some])
+    pictures = on_background(got.rgb.permute(0, 2, 3, 1), got.alpha.permute(0, 2, 3, 1)).numpy()
+    return [np.asarray(Image.fromarray((p * 255).astype(np.uint8)).resize((size, size))) for p in pictures]
 
 
-def _voxel_rows(file: StageFile, cameras: Cameras, size: int) -> Iterator[Row]:
-    group = file.group("voxels" if "voxels" in file.groups else "features")
-    resolution = int(group.attrs["resolution"])
-    for i in range(len(group)):
-        yield group.ids[i], voxel_row(torch.from_numpy(group.asset(i)["coords"]), resolution, cameras, size)
-
-
-def voxel_row(coords: torch.Tensor, resolution: int, cameras: Cameras, size: int) -> list[np.ndarray]:
-    """Pictures of active voxels [n, 3] as round Gaussians, coloured by where they stand."""
+def voxel_gaussians(coords: torch.Tensor, resolution: int) -> Gaussians:
+    """Active voxels [n, 3] as round Gaussians, coloured by where they stand."""
     means = voxel_centres(coords, resolution)
     quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(means), 1)
     scales, opacities = torch.full_like(means, 0.4 / resolution), torch.full((len(means),), 0.95)
-    return gaussian_row(Gaussians(means, quats, scales, opacities, from_colours(means + 0.5)[:, None]), cameras, size)
+    return Gaussians(means, quats, scales, opacities, from_colours(means + 0.5)[:, None])
+
+
+def voxel_row(coords: torch.Tensor, resolution: int, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of active voxels [n, 3]."""
+    return gaussian_row(voxel_gaussians(coords, resolution), cameras, size)
 
 
 @torch.no_grad()
 def gaussian_row(gaussians: Gaussians, cameras: Cameras, size: int) -> list[np.ndarray]:
-    """Pictures of Gaussians on white."""
-    images, _ = gaussian_renderer.render(gaussians, cameras, size=size, background=torch.ones(3))
-    return [to_uint8(p) for p in images]
+    """Pictures of Gaussians on white, one by one: in floats they are large."""
+    white = torch.ones(3)
+    views = (gaussian_renderer.render(gaussians, c, size=size, background=white)[0] for c in cameras)
+    return [to_uint8(images[0]) for images in views]
 
 
 @torch.no_grad()
