@@ -45,3 +45,8 @@ class SomeFailed(TrellisError):
     """A batch went to its end, but some of its items failed; they are listed in a ledger."""
 
     code = 5
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from trellis_cli.errors import DiskError
+from trellis_cli.errors import DiskError, first_line
 
 _PART = re.compile(r"\..+\.trellis-([0-9a-f]{8})-(\d{1,9})\.part")
 
@@ -88,4 +88,4 @@ def _reason(error: BaseException) -> str:
         return f"{error.filename} is not a folder"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from trellis_cli.errors import MissingError
+from trellis_cli.errors import MissingError, first_line
 
 RENAMED_OWNERS = {"JeffreyXiang": "microsoft"}  # published pipelines still name the models by their first owner
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -96,7 +96,7 @@ def download(repo: str, patterns: Sequence[str]) -> Path:
         if offline:
             raise forbidden(repo, repo) from error
         raise MissingError(
-            f"{repo} cannot be fetched: {_first_line(error)}",
+            f"{repo} cannot be fetched: {first_line(error)}",
             hint=f"with a network, `trellis models fetch {repo}` goes on; or copy {cache_folder()} from where it is",
         ) from error
     return Path(folder)
@@ -108,7 +108,3 @@ def forbidden(what: str, repo: str) -> MissingError:
         f"{what} is not in the cache {cache_folder()}, and HF_HUB_OFFLINE forbids fetching it",
         hint=f"HF_HUB_OFFLINE=0 trellis models fetch {repo}",
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

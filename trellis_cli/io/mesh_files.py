@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trellis_cli.errors import FileError, UsageError
+from trellis_cli.errors import FileError, UsageError, first_line
 from trellis_cli.geometry.rotations import Y_UP_TO_Z_UP
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import plain_glb, textured_glb
@@ -138,7 +138,7 @@ def _read_other(path: Path) -> TexturedMesh:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # trimesh raises almost anything on damaged files
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise FileError(f"{path}: it cannot be read: {reason}", hint=_DAMAGED) from error
     parts = [_from_trimesh(g) for g in loaded.geometry.values() if isinstance(g, trimesh.Trimesh) and len(g.faces)]
     found = {"vertex": sum(len(p.vertices) for p in parts), "face": sum(len(p.faces) for p in parts)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from trellis_cli.errors import FileError
+from trellis_cli.errors import FileError, first_line
 from trellis_cli.io.inputs import require_file
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def read_picture(path: Path) -> Image.Image:
         except UnidentifiedImageError as error:
             raise FileError(f"{path} is no picture that can be read here", hint=_other_kind(path)) from error
         except Exception as error:  # each of Pillow's formats raises its own for damaged files
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise FileError(f"{path} is damaged: {reason}", hint="write or copy it anew") from error
 
 

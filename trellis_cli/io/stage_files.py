@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from trellis_cli import __version__
-from trellis_cli.errors import FileError, SchemaError
+from trellis_cli.errors import FileError, SchemaError, first_line
 from trellis_cli.io.aside import aside
 from trellis_cli.io.canonical_command import canonical_command
 from trellis_cli.io.checks import check_group, check_layout, dataset_of, group_of
@@ -127,7 +127,7 @@ def open_stage(path: Path) -> Iterator[StageFile]:
     try:
         h5 = h5py.File(path, "r")
     except OSError as error:
-        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
+        raise FileError(f"{path} is damaged: {first_line(error)}", hint="write it anew with --overwrite") from error
     with h5:
         with _reading(path):
             _check_layout(h5, path)
@@ -147,14 +147,14 @@ def _reading(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             why = os.strerror(error.errno)
             raise FileError(f"{path} could not be read: {why}", hint="look after the disk it lies on") from error
-        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
+        raise FileError(f"{path} is damaged: {first_line(error)}", hint="write it anew with --overwrite") from error
 
 
 def _check_layout(h5: h5py.File, path: Path) -> None:
     try:
         check_layout(h5, path)
     except (KeyError, TypeError, ValueError) as error:  # objects that h5py can list but not open
-        raise FileError(f"{path} is damaged: {_first_line(error)}", hint="write it anew with --overwrite") from error
+        raise FileError(f"{path} is damaged: {first_line(error)}", hint="write it anew with --overwrite") from error
 
 
 def write_stage(
@@ -241,7 +241,3 @@ def with_ids(id_: str, **arrays: Any) -> Asset:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trellis_cli.errors import FileError
+from trellis_cli.errors import FileError, first_line
 from trellis_cli.io.quantised import SCALE, dequantised
 
 _DTYPES = {
@@ -38,7 +38,7 @@ class StoredWeights(Mapping[str, Tensor]):
                 header = json.loads(file.read(length))
         except (SafetensorError, OSError, ValueError) as error:
             raise FileError(
-                f"{path} is no whole safetensors file: {_first_line(error)}", hint="fetch the model anew"
+                f"{path} is no whole safetensors file: {first_line(error)}", hint="fetch the model anew"
             ) from error
         header.pop("__metadata__", None)
         self._header = {name: (e["dtype"], tuple(e["shape"]), e["data_offsets"]) for name, e in header.items()}
@@ -81,7 +81,3 @@ class StoredWeights(Mapping[str, Tensor]):
             if file.readinto(buffer) != len(buffer):
                 raise FileError(f"{self.path} has become shorter while it was read", hint="fetch the model anew")
         return torch.frombuffer(buffer, dtype=_DTYPES[dtype]).view(shape)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

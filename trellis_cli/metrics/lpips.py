@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli.errors import FileError, MissingError
+from trellis_cli.errors import FileError, MissingError, first_line
 from trellis_cli.networks.conv_trunks import ConvTrunk
 from trellis_cli.networks.image_encoders import SHIPPED_WEIGHTS
 
@@ -70,5 +70,5 @@ def load_lpips(source: Path | str = "alex") -> LPIPS:
         kept = {key: value for key, value in state.items() if key.startswith(("conv", "head"))}
         metric.load_state_dict({key if key.startswith("head") else f"trunk.{key}": kept[key] for key in kept})
     except (SafetensorError, RuntimeError) as error:
-        raise FileError(f"{source}: not LPIPS weights: {str(error).splitlines()[0]}", hint="fetch them anew") from error
+        raise FileError(f"{source}: not LPIPS weights: {first_line(error)}", hint="fetch them anew") from error
     return metric.requires_grad_(False).eval()

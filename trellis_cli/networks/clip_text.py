@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from trellis_cli.errors import FileError, MissingError
+from trellis_cli.errors import FileError, MissingError, first_line
 from trellis_cli.io import encoder_files, hub
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.quiet_transformers import quietly
@@ -75,8 +75,4 @@ def load_clip_text(source: Path | str) -> ClipTextEncoder:
             f"{source}: CLIP's text encoder is not on this machine", hint=encoder_files.remedy(source)
         ) from error
     except Exception as error:  # transformers, tokenizers and safetensors each raise their own
-        raise FileError(f"{source}: not a CLIP text encoder: {_line(error)}", hint="fetch it anew") from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileError(f"{source}: not a CLIP text encoder: {first_line(error)}", hint="fetch it anew") from error

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli.errors import FileError, MissingError
+from trellis_cli.errors import FileError, MissingError, first_line
 from trellis_cli.io import encoder_files, hub
 from trellis_cli.io.encoder_files import DINOV2
 from trellis_cli.networks.conv_trunks import ConvTrunk, imagenet_normalised
@@ -128,7 +128,7 @@ def _load_alexnet(folder: Path) -> AlexNetEncoder:
         state = {key: value.float() for key, value in load_file(folder / "image_encoder.safetensors").items()}
         encoder.load_state_dict({key if key.startswith("reduce") else f"trunk.{key}": state[key] for key in state})
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise FileError(f"{folder}: not an image encoder: {reason}", hint="fetch it anew") from error
     return encoder
 
@@ -153,7 +153,7 @@ def load_dinov2(source: str) -> DinoV2Encoder:
             f"{source}: DINOv2's weights are not on this machine", hint=encoder_files.remedy(source)
         ) from error
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise FileError(f"{source}: not DINOv2 with registers: {reason}", hint="fetch it anew") from error
     return DinoV2Encoder(network, source if source == DINOV2 else Path(source).name)
 

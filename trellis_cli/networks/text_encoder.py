@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from trellis_cli.errors import FileError, MissingError
+from trellis_cli.errors import FileError, MissingError, first_line
 from trellis_cli.io.quantised import dequantise, quantise
 from trellis_cli.networks.condition import Condition
 
@@ -144,7 +144,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
         network.load_state_dict(dequantise(load_file(parts[1])))
         return TextEncoder(network, parts[2].read_text(), max_tokens=max_tokens)
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise FileError(f"{folder}: not a text encoder: {reason}", hint="fetch it anew") from error
 
 

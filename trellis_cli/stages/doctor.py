@@ -11,6 +11,7 @@ import torch
 
 import trellis_ops
 from trellis_cli import __version__
+from trellis_cli.errors import first_line
 from trellis_cli.io.model_folders import shipped
 from trellis_ops._dispatch import OPS
 from trellis_ops._processor import has_fast_bfloat16
@@ -84,7 +85,7 @@ def _broken_torchvision() -> str | None:
     try:
         importlib.import_module("torchvision")
     except Exception as error:  # whatever it raises is the finding
-        return str(error).splitlines()[0]
+        return first_line(error)
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trellis_cli.errors import FileError
+from trellis_cli.errors import FileError, first_line
 from trellis_cli.networks.published import ELASTIC
 
 KEYS = {  # class name -> key in pipeline.json
@@ -48,7 +48,7 @@ class PublishedNetwork:
             state = torch.load(self.weights, map_location="cpu", weights_only=True, mmap=True)
         except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
             raise FileError(
-                f"{self.weights} holds more than weights, or is broken: {(str(error).splitlines() or ['?'])[0]}",
+                f"{self.weights} holds more than weights, or is broken: {first_line(error)}",
                 hint="write its state_dict with safetensors.torch.save_file, and {name, args} as .json beside it",
             ) from error
         if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

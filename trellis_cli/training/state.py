@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trellis_cli.errors import FileError
+from trellis_cli.errors import FileError, first_line
 from trellis_cli.io.aside import aside
 
 NAME = "checkpoint.safetensors"
@@ -54,7 +54,7 @@ def load(
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     except Exception as error:  # safetensors and torch each raise their own for a damaged or foreign file
         raise FileError(
-            f"{path} cannot be resumed from: {str(error).splitlines()[0]}",
+            f"{path} cannot be resumed from: {first_line(error)}",
             hint="move it away to start anew, or use the recipe it was made with",
         ) from error
     for number, parameter in enumerate(p for g in optimizer.param_groups for p in g["params"]):
