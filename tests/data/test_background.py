@@ -149,3 +149,13 @@ def test_a_soft_shadow_is_background_and_a_grey_object_is_not(grey):
     assert (found[object_] > 0.5).mean() > 0.99
     if grey < 150:  # a lighter one has its shadow's grey somewhere along its edge, and keeps it
         assert (found[wall] > 0.5).mean() < 0.002
+
+
+def test_a_part_nearly_as_light_as_the_wall_is_no_hole():
+    rng = np.random.default_rng(0)
+    pixels = np.full((SIZE, SIZE, 3), 200.0)
+    pixels[40:160, 40:160] = (40, 90, 200)
+    pixels[80:120, 60:140] = 212  # a bumper
+    pixels += rng.normal(0, 1.5, pixels.shape)
+    alpha = np.asarray(cut_out_plain(Image.fromarray(pixels.clip(0, 255).astype(np.uint8))))[..., 3]
+    assert (alpha[45:155, 45:155] > 127).mean() > 0.99 and (alpha[:35] > 127).mean() < 0.01

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -19,7 +20,6 @@ def frames(height: int, width: int) -> list[np.ndarray]:
 
 
 def test_frames_come_back(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     save_video(tmp_path / "x.mp4", iter(frames(48, 64)), fps=30)
     with av.open(str(tmp_path / "x.mp4")) as container:
         stream = container.streams.video[0]
@@ -34,7 +34,6 @@ def test_frames_come_back(tmp_path: Path) -> None:
 
 def test_equal_frames_make_equal_bytes(tmp_path: Path) -> None:
     """Many times, with other memory each time: an encoder that reads what nobody wrote differs once in a few dozen."""
-    pytest.importorskip("av")
     rng = np.random.default_rng(0)
     made = set()
     for _ in range(60):
@@ -46,7 +45,6 @@ def test_equal_frames_make_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_get_a_white_line(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     save_video(tmp_path / "x.mp4", [np.zeros((31, 33, 3), np.uint8)], fps=30)
     with av.open(str(tmp_path / "x.mp4")) as container:
         picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
@@ -55,7 +53,6 @@ def test_odd_sizes_get_a_white_line(tmp_path: Path) -> None:
 
 
 def test_no_frame_leaves_no_file(tmp_path: Path) -> None:
-    pytest.importorskip("av")
     with pytest.raises(ValueError, match="at least one frame"):
         save_video(tmp_path / "x.mp4", [], fps=30)
     assert not list(tmp_path.iterdir())

@@ -206,7 +206,6 @@ def test_bad_coords_are_named(bad, message, rng):
         isosurface(**inputs, resolution=2)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a CUDA device")
 def test_forced_backend_says_why_not(rng):
     with pytest.raises(BackendUnavailable, match="cannot run on 'triton': sdf is on cpu"):
         isosurface(**scene(1, 1.0, 1, rng), resolution=1, backend="triton")

@@ -183,6 +183,19 @@ def test_open3d_says_why_not():
         voxelize(torch.zeros(3, 3), torch.tensor([[0, 1, 2]]), resolution=8, backend="open3d")
 
 
+def test_an_open3d_that_cannot_be_loaded_is_a_refusal(monkeypatch):
+    from trellis_ops.voxelize import open3d
+
+    def broken(name: str) -> None:
+        raise ImportError("libusb-1.0.so.0: cannot open shared object file")
+
+    monkeypatch.setattr(open3d, "find_spec", lambda name: name)
+    monkeypatch.setattr(open3d.importlib, "import_module", broken)
+    assert open3d.refusal(torch.zeros(3, 3), torch.tensor([[0, 1, 2]]), resolution=8) == (
+        "open3d cannot be loaded (libusb-1.0.so.0: cannot open shared object file)"
+    )
+
+
 @pytest.mark.skipif(find_spec("open3d") is None, reason="open3d is not installed here")
 def test_open3d_agrees_where_nothing_merely_touches(rng):
     mesh = soup(30, 30, 0.1, rng)

@@ -4,6 +4,7 @@ import math
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -108,7 +109,6 @@ def voxel_file(path: Path, num: int) -> Path:
 
 
 def test_a_video_goes_round_all_assets(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     video = tmp_path / "x.mp4"
     assert stage.view([voxel_file(tmp_path / "x.h5", 3)], video, "m", num_frames=8, size=32, captions=False) == 3
     with av.open(str(video)) as container:
@@ -155,8 +155,6 @@ def test_turntable_begins_at_the_front_and_comes_round(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.png"])
 def test_only_so_many_assets_are_shown(tmp_path: Path, monkeypatch, name: str) -> None:
-    if name.endswith("mp4"):
-        pytest.importorskip("av")
     monkeypatch.setattr(stage, "MAX_ASSETS", {".png": 2, ".mp4": 2})
     options = {"num_views": 1, "num_frames": 1, "size": 16}
     assert stage.view([voxel_file(tmp_path / "x.h5", 3)], tmp_path / name, "m", **options) == 2

@@ -16,6 +16,10 @@ def refusal(vertices: Tensor, faces: Tensor, *, resolution: int) -> str | None:
         return f"vertices is on {vertices.device}, not on the CPU"
     if find_spec("open3d") is None:
         return "open3d is not installed (pip install 'trellis-slat[open3d]')"
+    try:  # its wheels want libraries of the system, and only importing tells whether these are there
+        importlib.import_module("open3d")
+    except (ImportError, OSError) as error:
+        return f"open3d cannot be loaded ({error})"
     return None
 
 
