@@ -243,8 +243,10 @@ def _work(attributes: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
     """
     parameters = json.loads(attributes["parameters"])
     own = ids | {digest for prompt in parameters.pop("prompts", ()) for digest in prompt.get("files", ())}
+    own |= {source["file"] for source in parameters.pop("sources", ())}
     others = sorted(digest for digest, _ in json.loads(attributes["inputs"]) if digest not in own)
-    return {**attributes, "inputs": others, "parameters": parameters, "command": ""}  # a command repeats parameters
+    said = {"command": "", "history": ""}  # a command repeats parameters, a history what is said of the inputs
+    return {**attributes, "inputs": others, "parameters": parameters, **said}
 
 
 def _key(work: Mapping[str, Any]) -> str:

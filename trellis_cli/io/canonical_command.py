@@ -10,8 +10,9 @@ from typing import Any
 
 MANY = 8  # more inputs, or prompts, are not listed
 LONG = 400  # letters of all texts; longer ones are not listed
-SEEDED = ("render", "sample")
+SEEDED = ("render", "sample", "edit")
 INPUTS, PROMPTS = "inputs.txt", "prompts.jsonl"
+SAMPLER = ("steps", "guidance", "interval", "rescale_t")
 
 
 def canonical_command(
@@ -25,6 +26,8 @@ def canonical_command(
     """
     if command == "sample":
         words, seed = _sample_words(parameters, seed, dict(sorted(inputs)))
+    elif command == "edit":
+        words = _edit_words(parameters, inputs)
     else:
         words = [name for _, name in sorted(inputs)] if len(inputs) <= MANY else [INPUTS]
         words += [word for key, value in sorted(parameters.items()) for word in _option(key, value)]
@@ -56,10 +59,29 @@ def _sample_words(parameters: Mapping[str, Any], seed: int, names: Mapping[str, 
     if parameters.get("voxels"):
         pictures = {digest for entry in entries for digest in entry.get("files", ())}
         words += [w for digest, name in names.items() if digest not in pictures for w in ("--structure", name)]
-    words += _sampler_words([parameters[stage] for stage in ("structure", "slat") if stage in parameters])
+    words += _stage_words([parameters[stage] for stage in ("structure", "slat") if stage in parameters], SAMPLER)
     for key in ("background", "dtype", "model", "multi"):
         words += _option(key, parameters.get(key))
     return words + (["--num", str(num)] if num > 1 else []), seed
+
+
+def _edit_words(parameters: Mapping[str, Any], inputs: Sequence[tuple[str, str]]) -> list[str]:
+    names = dict(sorted(inputs))
+    sources = parameters.get("sources", ())  # none in a part of a batch
+    files = list(dict.fromkeys(names.get(source["file"], source["file"]) for source in sources))
+    words = files if len(files) <= MANY else [INPUTS]
+    mode, region = parameters.get("mode", "replace"), parameters.get("region", {})
+    words += [f"--{mode}"] if mode != "replace" else _option("keep_structure", parameters.get("keep_structure"))
+    for key in ("box", "sphere", "mask", "voxels"):
+        words += [word for value in region.get(key, ()) for word in (f"--{key}", value)]
+    words += [word for key in ("units", "grow") for word in _option(key, region.get(key))]
+    words += [w.replace("--mask", "--image-mask") for w in _prompt_words(parameters.get("prompts", ()), names)]
+    words += _stage_words([parameters[stage] for stage in ("structure", "slat") if stage in parameters], SAMPLER)
+    walks = [parameters[key] for key in ("resample_structure", "resample_slat") if key in parameters]
+    words += _stage_words(walks, ("jump", "resample"))
+    for key in ("background", "dtype", "model", "multi"):
+        words += _option(key, parameters.get(key))
+    return words + (["--num", str(parameters["num"])] if parameters.get("num", 1) > 1 else [])
 
 
 def _listable(entries: Sequence[Mapping[str, Any]]) -> bool:
@@ -90,10 +112,10 @@ def _prompt_words(entries: Sequence[Mapping[str, Any]], names: Mapping[str, str]
     return words + (["--negative", negative] if negative else [])
 
 
-def _sampler_words(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+def _stage_words(stages: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
     """`--steps 25,12` and so on; one value where both stages have the same."""
     words: list[str] = []
-    for key in ("steps", "guidance", "interval", "rescale_t"):
+    for key in keys:
         values = [of[key] for of in stages]
         texts = ["-".join(map(_number, v)) if key == "interval" else _number(v) for v in values]
         if texts:

@@ -199,4 +199,5 @@ ROOT_ATTRIBUTES = {
     "inputs": "sha256 and base name of each input, as JSON",
     "model": "model id and sha256 of its weights, as JSON; {} where no model took part",
     "axes": "the axis convention",
+    "history": "of an edit: what made its inputs and theirs, a file an entry, the oldest first, as JSON",
 }

@@ -31,6 +31,7 @@ class Provenance:
     seed: int = 0
     inputs: Sequence[tuple[str, str]] = ()
     model: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()  # of the inputs; see io.history
 
     def attributes(self) -> dict[str, Any]:
         return {
@@ -43,6 +44,7 @@ class Provenance:
             "inputs": json.dumps(sorted(self.inputs)),
             "model": json.dumps(dict(self.model), sort_keys=True),
             "axes": AXES,
+            **({"history": json.dumps(list(self.history), sort_keys=True)} if self.history else {}),
         }
 
 

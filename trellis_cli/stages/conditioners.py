@@ -32,6 +32,10 @@ class Conditioner(Protocol):
         """The single condition that guidance leads away from."""
         ...
 
+    def empty(self) -> Condition:
+        """The single condition that stands for no prompt: what flows saw in training where theirs was dropped."""
+        ...
+
 
 @runtime_checkable
 class TextEncoding(Protocol):
@@ -66,6 +70,9 @@ class TextConditioner:
     def negative(self, prompt: Prompt) -> Condition:
         return self._encoded(prompt.negative)
 
+    def empty(self) -> Condition:
+        return self._encoded("")
+
     def _encoded(self, text: str) -> Condition:
         if text not in self._conditions:
             out = self.encoder.encode([text])
@@ -96,9 +103,16 @@ class ImageConditioner:
         return self._last[1]
 
     def negative(self, prompt: Prompt) -> Condition:
-        one = self.condition(prompt)[0]
-        pooled = None if one.pooled is None else torch.zeros_like(one.pooled)
-        return Condition(torch.zeros_like(one.tokens), one.offsets, pooled)
+        return _zeros_like(self.condition(prompt)[0])
+
+    def empty(self) -> Condition:
+        size = self.encoder.image_size
+        return _zeros_like(self.encoder(torch.zeros(1, 4, size, size, device=self.device)))
+
+
+def _zeros_like(one: Condition) -> Condition:
+    pooled = None if one.pooled is None else torch.zeros_like(one.pooled)
+    return Condition(torch.zeros_like(one.tokens), one.offsets, pooled)
 
 
 def flows_for(model: ModelFolder, kind: str) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.flow.guidance import Velocity, averaged, guided, in_turn
+from trellis_cli.flow.repaint import Kept, repaint
 from trellis_cli.flow.sampler import euler
 from trellis_cli.flow.schedule import time_steps
 from trellis_cli.geometry.packed import Packed, dense_to_packed, packed_to_dense
@@ -79,12 +80,13 @@ class Pipeline:
         generator: torch.Generator,
         *,
         multi: Multi | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
-        """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU. `multi`: see `denoise`."""
+        """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU. `multi`, `kept`: see `denoise`."""
         flow = self._flow(STRUCTURE_FLOW)
         r = flow.resolution
         noise = dense_to_packed(torch.randn(1, flow.in_channels, r, r, r, generator=generator))
-        return packed_to_dense(self._sample(flow, noise, condition, negative, settings, multi))
+        return packed_to_dense(self._sample(flow, noise, condition, negative, settings, multi, kept))
 
     @torch.no_grad()
     def voxels(self, latent: Tensor) -> Tensor:
@@ -102,12 +104,17 @@ class Pipeline:
         generator: torch.Generator,
         *,
         multi: Multi | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
-        """A latent [n, c] for each voxel, not normalised."""
+        """A latent [n, c] for each voxel, not normalised; nor are those of `kept`, which come out as they are."""
         flow = self._flow(SLAT_FLOW)
         noise = torch.randn(len(coords), flow.in_channels, generator=generator)
         x = Packed(noise, coords, torch.tensor([0, len(coords)]))
-        return self._sample(flow, x, condition, negative, settings, multi).feats * self.std + self.mean
+        if kept is None:
+            return self._sample(flow, x, condition, negative, settings, multi, None).feats * self.std + self.mean
+        normalised = replace(kept, data=(kept.data - self.mean) / self.std)
+        feats = self._sample(flow, x, condition, negative, settings, multi, normalised).feats * self.std + self.mean
+        return torch.where(kept.free[:, None], feats, kept.data)
 
     def _flow(self, key: str) -> FlowNetwork:
         network = self.networks(key + self.flows)
@@ -122,9 +129,12 @@ class Pipeline:
         negative: Condition,
         settings: SamplerSettings,
         multi: Multi | None,
+        kept: Kept | None,
     ) -> Packed:
         d = self.networks.device
-        return denoise(flow, noise.to(d), condition.to(d), negative.to(d), settings, multi=multi).to("cpu")
+        if kept is not None:
+            kept = replace(kept, data=kept.data.to(d), free=kept.free.to(d))
+        return denoise(flow, noise.to(d), condition.to(d), negative.to(d), settings, multi=multi, kept=kept).to("cpu")
 
 
 def network_keys(flows: Iterable[str], *, with_structure: bool = True) -> list[str]:
@@ -144,12 +154,14 @@ def denoise(
     settings: SamplerSettings,
     *,
     multi: Multi | None = None,
+    kept: Kept | None = None,
 ) -> Packed:
     """One sample of a flow: guided Euler steps from noise to data, on the noise's device.
 
     Args:
         condition: a single one, or those of several images of one object, which `multi` makes one velocity of.
         negative: a single one.
+        kept: tokens that are known, and how the others are repainted beside them.
 
     Raises:
         ValueError: several conditions without `multi`.
@@ -168,7 +180,9 @@ def denoise(
     each = [velocity(condition[i]) for i in range(len(condition))]
     conditional = each[0] if len(each) == 1 else averaged(each) if multi == "multidiffusion" else in_turn(each, times)
     both = guided(conditional, velocity(negative), strength=settings.guidance, interval=settings.interval)
-    return noise.with_feats(euler(both, noise.feats, times))
+    if kept is None:
+        return noise.with_feats(euler(both, noise.feats, times))
+    return noise.with_feats(repaint(both, noise.feats, times, kept))
 
 
 def argument(model: ModelFolder, key: str) -> Any:

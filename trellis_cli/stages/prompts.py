@@ -108,6 +108,11 @@ def named_entry(prompt: Prompt, line: int) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
+def named_files(prompt: Prompt, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """sha256 and base name of each file of a prompt, as its entry has them."""
+    return [(sha, path.name) for sha, path in zip(entry.get("files", ()), prompt.files, strict=True)]
+
+
 def content_digest(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
     """What an id is made of beside weights, samplers, seed and line: all else that changes this prompt's asset.
 
@@ -142,13 +147,11 @@ def asset_ids(parameters: Mapping[str, Any], weights: str, seed: int) -> Iterato
 
 
 def prompts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """id -> prompt of each asset that a file of these attributes may hold; empty where `sample` did not write it.
+    """id -> prompt of each asset that a file of `sample` with these root attributes may hold.
 
     An image prompt goes by its file's name. By the ids, not by the order: a shard holds only some of the prompts that
     its parameters list.
     """
-    if not str(attributes.get("command", "")).startswith("trellis sample "):
-        return {}
     parameters = json.loads(attributes["parameters"])
     by_line = {entry["line"]: entry.get("text", entry.get("image")) for entry in parameters["prompts"]}
     ids = asset_ids(parameters, json.loads(attributes["model"])["digest"], int(attributes["seed"]))

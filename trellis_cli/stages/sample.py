@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from trellis_cli.data.prompt_lists import MAX_SEED, Prompt
 from trellis_cli.errors import FileError, TrellisError, UsageError
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
-from trellis_cli.networks.condition import Condition
 from trellis_cli.session import Item, Summary, run_batch
 from trellis_cli.stages.conditioner_sizes import conditioner_size
-from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, conditioner, flows_for
+from trellis_cli.stages.conditioners import ImageConditioner, flows_for
 from trellis_cli.stages.given_voxels import GivenVoxels, read_voxels
 from trellis_cli.stages.image_prompts import check_background, resolved
 from trellis_cli.stages.image_prompts import prepared as prepare
 from trellis_cli.stages.pipeline import Multi, Pipeline, SamplerSettings, fine_resolution, network_keys
 from trellis_cli.stages.plan import Plan, sampling_plan
-from trellis_cli.stages.prompts import asset_ids, entry_of, named_entry
+from trellis_cli.stages.prompt_encoders import PromptEncoders
+from trellis_cli.stages.prompts import asset_ids, entry_of, named_entry, named_files
 from trellis_cli.stages.resident import Networks, decide_keep
 from trellis_cli.stages.sample_files import Asked, asset_name, save_prepared, write_each
 
@@ -106,13 +106,14 @@ def sample(
     encoders = [size for kind in flows if (size := conditioner_size(model, kind))]
     keep = decide_keep(keep_loaded, model, keys, len(items), device, dtype, encoders)
     networks = Networks(model, device=device, dtype=dtype, keep=keep)
-    sampler = _Sampler(networks, parameters, flows, (first, second), given)
+    prompt_encoders = PromptEncoders(networks, parameters.get("background", ""))
+    sampler = _Sampler(networks, parameters, flows, (first, second), given, prompt_encoders)
     readable = [(line, asked[line]) for line in lines if line not in bad]
     if prepared is not None:
         sampler.save_prepared(prepared, readable)
     if len(asked) == 1 and num > 1 and readable and asked[0].images:
         sampler.check_pictures(asked[0])
-    inputs = {pair for line, prompt in readable for pair in _named_files(prompt, entries[line])}
+    inputs = {pair for line, prompt in readable for pair in named_files(prompt, entries[line])}
     inputs |= {given.input} if given else set()
     provenance = Provenance("sample", parameters, seed=seed, inputs=sorted(inputs), model=model.provenance)
     attrs: dict[str, Any] = {} if given else {"structure": {}}
@@ -158,13 +159,12 @@ class _Sampler:
     flows: Mapping[str, str]
     settings: Settings
     given: GivenVoxels | None
-    encoders: dict[str, Conditioner] = field(default_factory=dict)
-    encoded: dict[Prompt, tuple[Condition, Condition]] = field(default_factory=dict)
+    encoders: PromptEncoders
 
     def work(self, item: Item) -> dict[str, Asset]:
         """The latents of an item. Raises FileError for a bad picture, TrellisError where the model makes no voxel."""
         prompt, multi = item.payload.prompt, self.parameters.get("multi")
-        condition, negative = self.conditions(prompt)
+        condition, negative = self.encoders.pair(prompt)
         pipeline = Pipeline(self.networks, flows=self.flows[prompt.kind])
         generator = torch.Generator().manual_seed(item.payload.seed)
         assets = {}
@@ -183,33 +183,9 @@ class _Sampler:
         slat = with_ids(item.id, lengths=len(coords), coords=coords.numpy().astype("int16"), feats=feats.numpy())
         return {**assets, "slat": slat}
 
-    def conditions(self, prompt: Prompt) -> tuple[Condition, Condition]:
-        """What a prompt's flows attend to, and the negative.
-
-        Where networks take turns, the encoder does too; the last prompt's conditions, which are small, stay for its
-        further assets.
-        """
-        asked = replace(prompt, seed=None, name="", place="")
-        if asked not in self.encoded:
-            if not self.networks.keep:
-                self.networks.drop()
-            encoder = self.conditioner(prompt.kind)
-            pair = encoder.condition(prompt), encoder.negative(prompt)
-            if not self.networks.keep:
-                self.encoders.clear()
-            self.encoded.clear()
-            self.encoded[asked] = pair
-        return self.encoded[asked]
-
-    def conditioner(self, kind: str) -> Conditioner:
-        n, background = self.networks, self.parameters.get("background", "")
-        if kind not in self.encoders:
-            self.encoders[kind] = conditioner(n.model, kind, device=n.device, background=background)
-        return self.encoders[kind]
-
     def save_prepared(self, folder: Path, prompts: Sequence[tuple[int, Prompt]]) -> None:
         """What the image encoder sees of each prompt, as PNG; a bad picture is left to be told of by `work`."""
-        encoder = self.conditioner("image") if "image" in self.flows else None
+        encoder = self.encoders.of("image") if "image" in self.flows else None
         if not isinstance(encoder, ImageConditioner):
             raise UsageError("--prepared is for image prompts, and there are none", hint="leave it out")
         for line, prompt in prompts:
@@ -253,7 +229,3 @@ def _entries(prompts: Sequence[Prompt], lines: range) -> tuple[list[dict[str, An
 def _place(prompt: Prompt, line: int) -> str:
     """Which prompt of all one is, in messages: base names may be those of several."""
     return f"prompt {line}: {'+'.join(map(str, prompt.files))}"
-
-
-def _named_files(prompt: Prompt, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(sha, path.name) for sha, path in zip(entry.get("files", ()), prompt.files, strict=True)]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from trellis_cli.errors import UsageError
+from trellis_cli.flow.repaint import Resampling
 from trellis_cli.stages.pipeline import SamplerSettings
 
 MAX_STEPS = 1000
+MAX_WALKS = 100  # of each stretch that is resampled
 _NUMBER = r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
 _INTERVAL = re.compile(f"{_NUMBER}-{_NUMBER}")
 
@@ -36,6 +38,17 @@ def changed_settings(
     return settings[0].changed(**first), settings[1].changed(**second)
 
 
+def resampling_of(
+    default: tuple[Resampling, Resampling], *, jump: str | None = None, resample: str | None = None
+) -> tuple[Resampling, Resampling]:
+    """How both stages are resampled, in the same form as `changed_settings` takes: whole numbers. Raises UsageError."""
+    jumps = _pair("--jump", jump, _steps, "5 or 5,2")
+    resamples = _pair("--resample", resample, _walks, "4 or 4,2")
+    walks = zip(default, jumps, resamples, strict=True)
+    first, second = (Resampling(j or own.jump, r or own.resample) for own, j, r in walks)
+    return first, second
+
+
 def _pair(option: str, text: str | None, read: Callable[[str], Any], example: str) -> tuple[Any, Any]:
     if text is None:
         return None, None
@@ -52,6 +65,12 @@ def _pair(option: str, text: str | None, read: Callable[[str], Any], example: st
 def _steps(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_STEPS:
         raise ValueError(f"not a number of steps from 1 to {MAX_STEPS}")
+    return int(text)
+
+
+def _walks(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_WALKS:
+        raise ValueError(f"not a whole number from 1 to {MAX_WALKS}")
     return int(text)
 
 

@@ -25,11 +25,11 @@ from trellis_cli.renderers import gaussians as gaussian_renderer
 from trellis_cli.renderers import radiance_field as field_renderer
 from trellis_cli.renderers.mesh import render_mesh, render_views
 from trellis_cli.representations.gaussians import Gaussians
-from trellis_cli.representations.mesh import Mesh
+from trellis_cli.representations.mesh import Mesh, TexturedMesh
 from trellis_cli.representations.radiance_field import RadianceField
 from trellis_cli.representations.spherical_harmonics import from_colours
+from trellis_cli.stages.captions import captions
 from trellis_cli.stages.decode import Decoder
-from trellis_cli.stages.prompts import prompts_of
 from trellis_cli.stages.sources import into_cube
 
 VIEWABLE = (*READABLE, ".splat", ".h5")
@@ -138,7 +138,7 @@ def _drawings(path: Path, cameras: Cameras, size: int, decoder: Callable[[], Dec
         yield path.name, lambda some: gaussian_row(gaussians, cameras[some], size)
     elif suffix in READABLE:
         mesh, _ = into_cube(path)
-        yield path.name, lambda some: _on_white(render_views(mesh, cameras[some], size=size).rgba)
+        yield path.name, lambda some: textured_row(mesh, cameras[some], size)
     elif suffix == ".h5":
         with open_stage(path) as file:
             names = _names(file)
@@ -155,7 +155,7 @@ def _names(file: StageFile) -> dict[str, str]:
     try:
         inputs = json.loads(file.attrs.get("inputs", "[]"))
         named = {digest: name for digest, name in inputs if not name.startswith(digest)}
-        return named | prompts_of(file.attrs)
+        return named | captions(file.attrs)
     except (ValueError, TypeError, KeyError):  # captions are no reason to refuse a file
         return {}
 
@@ -253,6 +253,11 @@ def field_row(field: RadianceField, cameras: Cameras, size: int) -> list[np.ndar
 def mesh_row(mesh: Mesh, cameras: Cameras, size: int) -> list[np.ndarray]:
     """Pictures of a vertex-coloured mesh on white."""
     return _on_white(render_mesh(mesh, cameras, size=size).rgba)
+
+
+def textured_row(mesh: TexturedMesh, cameras: Cameras, size: int) -> list[np.ndarray]:
+    """Pictures of a mesh from a file on white."""
+    return _on_white(render_views(mesh, cameras, size=size).rgba)
 
 
 def _on_white(rgba: np.ndarray) -> list[np.ndarray]:
