@@ -4,7 +4,7 @@ A voxel belongs to a box where lo <= centre < hi on every axis, and to a ball wh
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -22,6 +22,7 @@ Triple = tuple[float, float, float]
 Grid = Bool[Tensor, "r r r"]
 
 
+@runtime_checkable
 class Shape(Protocol):
     """A part of space."""
 
@@ -102,7 +103,7 @@ def dilated(grid: Grid, by: int) -> Grid:
     return F.max_pool3d(grid[None, None].float(), 2 * by + 1, stride=1, padding=by)[0, 0] > 0
 
 
-def touched_cells(grid: Grid, cells: int) -> Grid:
+def touched_cells(grid: Grid, cells: int) -> Bool[Tensor, "m m m"]:
     """The cells of a grid that is coarser by a whole number which hold at least one voxel of `grid`.
 
     Raises:
