@@ -10,7 +10,7 @@ from tests.tiny_world import FIXED, GRID, NUM, PROMPTS, World, done_once, files_
 from trellis_cli.io.gaussian_files import read_gaussians
 from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
-from trellis_cli.stages.prompts import prompts_of
+from trellis_cli.stages.captions import captions
 
 
 def test_words_to_latents(world: World, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_picture_to_latents(world: World, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("text,image\nlog cabin,\n,box.png\n")
     command = ("sample", "--prompts", tmp_path / "list.csv", "--model", world.model, "--steps", "2,1", *FIXED)
     with open_stage(done_once(tmp_path / "x.slat.h5", *command)) as file:
-        names = prompts_of(file.attrs)
+        names = captions(file.attrs)
         assert [names[id_] for id_ in file.group("slat").ids] == ["log cabin", "box.png"]
     done_once(tmp_path / "each", *command)
     assert [p.name for p in files_of(tmp_path / "each")] == ["0000-log-cabin.slat.h5", "0001-box.slat.h5"]
@@ -132,10 +132,10 @@ def test_assets_know_their_prompts(world: World, tmp_path: Path) -> None:
         (("--shard", "1/2"), ["round table"]),
     ):
         with open_stage(world.sample(tmp_path / f"{len(wanted)}.h5", *options)) as file:
-            names = prompts_of(file.attrs)
+            names = captions(file.attrs)
             assert [names[id_] for id_ in file.group("slat").ids] == wanted
     with open_stage(world.data / "latents.h5") as file:
-        assert prompts_of(file.attrs) == {}
+        assert captions(file.attrs) == {}
 
 
 def test_decode_goes_on_past_bad_inputs(world: World, tmp_path: Path) -> None:

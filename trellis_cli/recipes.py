@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from trellis_cli.errors import RecipeError
 
 T = TypeVar("T")
+SUITES = "suites"  # the folder of what `eval` runs
 
 
 def folder() -> Path:
@@ -19,8 +20,14 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """Every shipped recipe, as `trellis recipe list` shows it and commands take it."""
-    return sorted(p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.toml"))
+    """Every shipped recipe, as `trellis recipe list` shows it and commands take it; not the suites of `eval`."""
+    found = (p.relative_to(folder()).with_suffix("") for p in folder().rglob("*.toml"))
+    return sorted(p.as_posix() for p in found if p.parts[0] != SUITES)
+
+
+def suites() -> list[str]:
+    """Every shipped suite, as `trellis eval --suite` takes it."""
+    return sorted(p.stem for p in (folder() / SUITES).glob("*.toml"))
 
 
 def find(name: str) -> Path:
@@ -92,6 +99,8 @@ def _typed(value: Any, wanted: Any, here: str) -> Any:
         return tuple(_typed(v, get_args(wanted)[0], here) for v in value)
     if origin is dict and isinstance(value, dict):
         return value
+    if is_dataclass(wanted) and isinstance(wanted, type) and isinstance(value, dict):
+        return build(wanted, value, where=here)
     if type(value) is not wanted:
         name = getattr(wanted, "__name__", str(wanted))
         raise RecipeError(f"{here} is {value!r}, expected {name}", hint="see `trellis recipe show NAME`")

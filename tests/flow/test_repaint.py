@@ -1,6 +1,7 @@
 """Repainting: what is kept stays, what is free follows the velocity, and jumps noise back to the right width."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_one_walk_with_all_rows_free_is_the_plain_sampler() -> None:
 
 def test_a_kept_row_moves_along_its_path_by_the_sampler_itself() -> None:
     data, noise = torch.randn(3, 2), torch.randn(3, 2)
-    v = beside_kept(lambda x, t: x * 0, data, noise, torch.zeros(3, dtype=torch.bool))
+    v = beside_kept(lambda x, t: x * 0, noise, kept(data, torch.zeros(3, dtype=torch.bool)))
     torch.testing.assert_close(euler(v, noise, time_steps(3)), data + SIGMA_MIN * noise, atol=1e-5, rtol=1e-5)
 
 
@@ -86,6 +87,16 @@ def test_noised_back_has_the_mean_and_the_width_of_the_later_time(t: float, t_up
     got = noised_back(interpolate(x0, first, t), fresh, t, t_up)
     assert got.mean().item() == pytest.approx(2.0 * (1 - t_up), abs=0.01)
     assert got.std().item() == pytest.approx(SIGMA_MIN + (1 - SIGMA_MIN) * t_up, rel=0.01, abs=1e-4)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), st.integers(1, 5))
+@settings(deadline=None, max_examples=20)
+def test_a_pulled_row_comes_out_between_what_it_was_and_where_it_is_led(pull: list[float], steps: int) -> None:
+    data, noise, target = (torch.randn(4, 2) for _ in range(3))
+    everything = kept(data, torch.ones(4, dtype=torch.bool))
+    weights = torch.tensor(pull)
+    got = repaint(leads_to(target), noise, time_steps(steps), replace(everything, pull=weights))
+    torch.testing.assert_close(got, torch.lerp(target, data, weights[:, None]), atol=1e-3, rtol=1e-3)
 
 
 def test_a_jump_draws_fresh_noise_of_its_own_generator() -> None:

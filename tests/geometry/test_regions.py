@@ -11,6 +11,7 @@ from trellis_cli.geometry.regions import (
     Box,
     Region,
     Sphere,
+    Triple,
     VoxelSet,
     dilated,
     enclosed,
@@ -20,7 +21,8 @@ from trellis_cli.geometry.regions import (
 )
 
 N = 8
-corner = st.tuples(*[st.floats(-0.7, 0.7)] * 3)
+side = st.floats(-0.7, 0.7)
+corner = st.tuples(side, side, side)
 coords = st.lists(st.tuples(*[st.integers(0, N - 1)] * 3), min_size=1, max_size=9, unique=True).map(torch.tensor)
 
 
@@ -38,8 +40,8 @@ def all_voxels(resolution: int = N) -> list[tuple[int, int, int]]:
 
 @given(corner, corner)
 @settings(deadline=None, max_examples=40)
-def test_a_box_holds_the_voxels_with_their_centres_in_it(a: tuple[float, ...], b: tuple[float, ...]) -> None:
-    grid = Box(a, b).grid(N)  # type: ignore[arg-type]
+def test_a_box_holds_the_voxels_with_their_centres_in_it(a: Triple, b: Triple) -> None:
+    grid = Box(a, b).grid(N)
     want = {v for v in all_voxels() if all(a[k] <= centre(v[k]) < b[k] for k in range(3))}
     assert members(grid) == want
 
@@ -53,11 +55,11 @@ def test_a_centre_on_the_lower_face_belongs_and_one_on_the_upper_does_not() -> N
 
 @given(corner, st.floats(0.01, 0.9))
 @settings(deadline=None, max_examples=40)
-def test_a_ball_holds_the_voxels_with_their_centres_in_it(c: tuple[float, ...], radius: float) -> None:
-    grid = Sphere(c, radius).grid(N)  # type: ignore[arg-type]
+def test_a_ball_holds_the_voxels_with_their_centres_in_it(c: Triple, radius: float) -> None:
+    grid = Sphere(c, radius).grid(N)
     near = {v for v in all_voxels() if sum((centre(v[k]) - c[k]) ** 2 for k in range(3)) <= radius**2}
     assert members(grid) == near
-    scaled = Sphere(tuple((x + 0.5) * N for x in c), radius * N, "voxels").grid(N)  # type: ignore[arg-type]
+    scaled = Sphere(((c[0] + 0.5) * N, (c[1] + 0.5) * N, (c[2] + 0.5) * N), radius * N, "voxels").grid(N)
     assert len(members(scaled) ^ near) <= 1  # one on the very edge may round to either side
 
 

@@ -37,6 +37,7 @@ def edit(
     rescale_t: p.RescaleT = None,
     jump: e.Jump = None,
     resample: e.Resample = None,
+    feather: e.Feather = 1.0,
     preview: e.Preview = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
@@ -78,6 +79,7 @@ def edit(
         change = gather.gather_change(
             mode, folder, boxes=box or [], spheres=sphere or [], masks=mask or [], voxels=voxels or [], units=units,
             grow=grow, keep_structure=keep_structure, jump=jump, resample=resample,
+            feather=feather,
         )  # fmt: skip
         settings = gather.settings_of(folder, steps=steps, guidance=guidance, interval=interval, rescale_t=rescale_t)
         computed = o.torso_dtype(dtype, chosen)

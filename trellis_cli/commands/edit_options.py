@@ -69,6 +69,10 @@ Resample = Annotated[
         "--resample", metavar="N[,N]", help="How often each stretch is walked; 1 is once.", show_default=False
     ),
 ]
+Feather = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="How strongly coarse cells across the region's border are held to what they were."),
+]
 Preview = Annotated[
     Path | None,
     typer.Option("--preview", help="A .png: each asset before, with its region, and after.", show_default=False),

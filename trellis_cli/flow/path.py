@@ -31,3 +31,9 @@ def data_at(x_t: Float[Tensor, "*n c"], v: Float[Tensor, "*n c"], t: Times) -> F
 def noise_at(x_t: Float[Tensor, "*n c"], v: Float[Tensor, "*n c"], t: Times) -> Float[Tensor, "*n c"]:
     """The noise that a velocity points away from; with `data_at` it gives back x_t through `interpolate`."""
     return x_t + (1 - t) * v
+
+
+def velocity_to(x_t: Float[Tensor, "*n c"], x0: Float[Tensor, "*n c"], t: Times) -> Float[Tensor, "*n c"]:
+    """The velocity at x_t that points at a given x_0: `data_at` of it gives back x_0. For t above 0."""
+    noise = (x_t - (1 - t) * x0) / (SIGMA_MIN + (1 - SIGMA_MIN) * t)
+    return velocity(x0, noise)

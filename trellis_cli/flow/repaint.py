@@ -6,14 +6,14 @@ beside the free ones. So far the free rows can only follow; resampling lets both
 x is noised back to where they began, and they are walked again (their algorithm 1 and its jumps).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trellis_cli.flow.guidance import Velocity
-from trellis_cli.flow.path import SIGMA_MIN, interpolate
+from trellis_cli.flow.path import SIGMA_MIN, data_at, interpolate, velocity_to
 from trellis_cli.flow.path import velocity as path_velocity
 from trellis_cli.flow.sampler import euler
 
@@ -37,29 +37,38 @@ class Resampling:
 class Kept:
     """The rows that are not to change, as a sampler of one asset wants it.
 
-    data: what the kept rows are at t = 0; the free rows' is not looked at.
+    data: what the kept rows are at t = 0; of a free row, what it is pulled to.
     free: the rows to be sampled.
     generator: of the asset, on the CPU; fresh noise is drawn from it at every jump.
+    pull: how much of a free row's data is to be as it was, from 0 to 1; None for nothing of any.
     """
 
     data: Float[Tensor, "n c"]
     free: Bool[Tensor, " n"]
     resampling: Resampling
     generator: torch.Generator
+    pull: Float[Tensor, " n"] | None = None
+
+    def to(self, device: torch.device | str) -> "Kept":
+        pull = None if self.pull is None else self.pull.to(device)
+        return replace(self, data=self.data.to(device), free=self.free.to(device), pull=pull)
 
 
-def beside_kept(
-    velocity: Velocity, data: Float[Tensor, "n c"], noise: Float[Tensor, "n c"], free: Bool[Tensor, " n"]
-) -> Velocity:
-    """A velocity that leads the free rows as `velocity` says, and the kept ones along the path from `noise` to `data`.
+def beside_kept(velocity: Velocity, noise: Float[Tensor, "n c"], kept: Kept) -> Velocity:
+    """A velocity that leads the free rows as `velocity` says, and the kept ones along the path from `noise` to data.
 
-    Whatever x says of a kept row, `velocity` sees it where its path is at t.
+    Whatever x says of a kept row, `velocity` sees it where its path is at t. Of a free row that is pulled, the data
+    that `velocity` points at are mixed with what it was, and the velocity made to point there.
     """
-    chosen, along = free[:, None], path_velocity(data, noise)
+    chosen, along = kept.free[:, None], path_velocity(kept.data, noise)
+    pull = None if kept.pull is None else kept.pull[:, None]
 
     def v(x: Float[Tensor, "n c"], t: float) -> Float[Tensor, "n c"]:
-        seen = torch.where(chosen, x, interpolate(data, noise, t))
-        return torch.where(chosen, velocity(seen, t), along)
+        seen = torch.where(chosen, x, interpolate(kept.data, noise, t))
+        led = velocity(seen, t)
+        if pull is not None:
+            led = velocity_to(seen, torch.lerp(data_at(seen, led, t), kept.data, pull), t)
+        return torch.where(chosen, led, along)
 
     return v
 
@@ -81,7 +90,7 @@ def repaint(velocity: Velocity, noise: Float[Tensor, "n c"], times: list[float],
     Args:
         noise: of all rows, on the device of `kept`; a jump draws as much again on the CPU, free rows or not.
     """
-    beside = beside_kept(velocity, kept.data, noise, kept.free)
+    beside = beside_kept(velocity, noise, kept)
     x, jump = noise, kept.resampling.jump
     for start in range(0, len(times) - 1, jump):
         stretch = times[start : start + jump + 1]

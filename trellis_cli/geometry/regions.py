@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 from torch.nn import functional as F
@@ -112,6 +112,11 @@ def touched_cells(grid: Grid, cells: int) -> Bool[Tensor, "m m m"]:
     if len(grid) % cells:
         raise ValueError(f"{cells} cells along an edge do not divide {len(grid)} voxels")
     return F.max_pool3d(grid[None, None].float(), len(grid) // cells)[0, 0] > 0
+
+
+def share_of_cells(grid: Grid, cells: int) -> Float[Tensor, "m m m"]:
+    """How much of each cell of a coarser grid belongs, 0 to 1; see `touched_cells`."""
+    return F.avg_pool3d(grid[None, None].float(), len(grid) // cells)[0, 0]
 
 
 def enclosed(grid: Grid, *, sides: int = 5) -> Grid:

@@ -68,17 +68,18 @@ def _sample_words(parameters: Mapping[str, Any], seed: int, names: Mapping[str, 
 def _edit_words(parameters: Mapping[str, Any], inputs: Sequence[tuple[str, str]]) -> list[str]:
     names = dict(sorted(inputs))
     sources = parameters.get("sources", ())  # none in a part of a batch
-    files = list(dict.fromkeys(names.get(source["file"], source["file"]) for source in sources))
+    files: list[str] = list(dict.fromkeys(names.get(source["file"], source["file"]) for source in sources))
     words = files if len(files) <= MANY else [INPUTS]
     mode, region = parameters.get("mode", "replace"), parameters.get("region", {})
     words += [f"--{mode}"] if mode != "replace" else _option("keep_structure", parameters.get("keep_structure"))
     for key in ("box", "sphere", "mask", "voxels"):
         words += [word for value in region.get(key, ()) for word in (f"--{key}", value)]
-    words += [word for key in ("units", "grow") for word in _option(key, region.get(key))]
+    words += [str(word) for key in ("units", "grow") for word in _option(key, region.get(key))]
     words += [w.replace("--mask", "--image-mask") for w in _prompt_words(parameters.get("prompts", ()), names)]
     words += _stage_words([parameters[stage] for stage in ("structure", "slat") if stage in parameters], SAMPLER)
     walks = [parameters[key] for key in ("resample_structure", "resample_slat") if key in parameters]
     words += _stage_words(walks, ("jump", "resample"))
+    words += ["--feather", _number(parameters["feather"])] if "feather" in parameters else []
     for key in ("background", "dtype", "model", "multi"):
         words += _option(key, parameters.get(key))
     return words + (["--num", str(parameters["num"])] if parameters.get("num", 1) > 1 else [])

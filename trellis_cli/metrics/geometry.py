@@ -5,7 +5,7 @@ object, which no one sees, does not count.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -72,6 +72,28 @@ def f_score(reconstructed: Float[Tensor, "n 3"], truth: Float[Tensor, "m 3"], *,
     precision = true_positives / (true_positives + false_positives)
     recall = true_positives / (true_positives + false_negatives)
     return 2 * precision * recall / (precision + recall)
+
+
+def surface_points(
+    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], num: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "num 3"], Int[Tensor, " num"], Float[Tensor, "num 3"]]:
+    """Points drawn evenly over a surface, inside ones too: with the face of each, and its weights of the corners.
+
+    Raises:
+        ValueError: no face with an area.
+    """
+    a, b, c = vertices.double()[faces.long()].unbind(1)
+    areas = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+    if not float(areas.sum()) > 0:
+        raise ValueError("there are no points to choose from: the surface has no area")
+    heads = areas.cumsum(0)
+    places = torch.rand(num, generator=generator, dtype=torch.float64) * heads[-1]
+    face = torch.searchsorted(heads, places).clamp(max=len(faces) - 1)
+    u, v = torch.rand(2, num, generator=generator, dtype=torch.float64)
+    root = u.sqrt()  # Osada et al. 2002: even over a triangle
+    weights = torch.stack([1 - root, root * (1 - v), root * v], dim=1)
+    points = torch.einsum("nk,nkd->nd", weights, vertices.double()[faces[face].long()])
+    return points.to(vertices), face, weights.to(vertices)
 
 
 def _nearest(reconstructed: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 WINDOW, SIGMA = 11, 1.5
+OUTSIDE = 0.5  # grey level of both pictures outside a mask
 C1, C2 = 0.01**2, 0.03**2  # of pictures whose values span 1
 
 
@@ -34,12 +35,42 @@ def ssim(
         raise ValueError(f"border must be 'zero' or 'crop', got {border!r}")
     if border == "crop" and min(images.shape[2:]) < WINDOW:
         raise ValueError(f"SSIM needs pictures of at least {WINDOW} pixels a side, got {tuple(images.shape[2:])}")
+    return _ssim_map(images, others, border == "zero").mean()
+
+
+def masked_psnr(
+    images: Float[Tensor, "v c h w"], others: Float[Tensor, "v c h w"], mask: Bool[Tensor, "v h w"]
+) -> Float[Tensor, " v"]:
+    """PSNR of each pair over the pixels of its mask alone, in dB; NaN for a mask without any."""
+    squares = (images - others).square().mean(dim=1) * mask
+    return -10 * (squares.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))).log10()
+
+
+def masked_ssim(
+    images: Float[Tensor, "v c h w"], others: Float[Tensor, "v c h w"], mask: Bool[Tensor, "v h w"]
+) -> Float[Tensor, " v"]:
+    """SSIM of each pair, mean over the pixels of its mask; NaN for a mask without any.
+
+    Windows reach over the mask's edge: outside it both pictures are taken as `OUTSIDE`, so that what lies there has no
+    say, and pixels beyond the picture as black.
+    """
+    structure = _ssim_map(outside_equal(images, mask), outside_equal(others, mask), True).mean(dim=1)
+    return (structure * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))
+
+
+def outside_equal(images: Float[Tensor, "v c h w"], mask: Bool[Tensor, "v h w"]) -> Float[Tensor, "v c h w"]:
+    """Pictures with one grey level where their mask is not set, for metrics that look at whole pictures."""
+    return torch.where(mask[:, None], images, torch.full_like(images, OUTSIDE))
+
+
+def _ssim_map(images: Tensor, others: Tensor, pad: bool) -> Tensor:
+    """[v, c, h, w], less the border where `pad` is not set."""
     stack = [images, others, images * images, others * others, images * others]
-    mean_a, mean_b, aa, bb, ab = _blurred(torch.cat(stack, dim=1), border == "zero").chunk(5, dim=1)
+    mean_a, mean_b, aa, bb, ab = _blurred(torch.cat(stack, dim=1), pad).chunk(5, dim=1)
     variances = aa - mean_a.square() + bb - mean_b.square()
     covariance = ab - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + C1) / (mean_a.square() + mean_b.square() + C1)
-    return (luminance * (2 * covariance + C2) / (variances + C2)).mean()
+    return luminance * (2 * covariance + C2) / (variances + C2)
 
 
 def _blurred(images: Tensor, pad: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from trellis_cli.errors import TrellisError
 from trellis_cli.flow.repaint import Kept, Resampling
 from trellis_cli.geometry.packed import dense_to_packed
-from trellis_cli.geometry.regions import enclosed, occupancy, touched_cells
+from trellis_cli.geometry.regions import enclosed, occupancy, share_of_cells, touched_cells
 from trellis_cli.stages.edit_sources import Voxels
 from trellis_cli.stages.encode import structure_latent
 from trellis_cli.stages.pipeline import Multi, Pipeline, SamplerSettings
@@ -34,12 +34,15 @@ class Change:
         and closes the inside of what is left.
     keep_structure: of "replace", sample latents alone.
     resampling: of the structure's sampler, and of the latents'.
+    feather: how strongly a coarse cell that lies partly outside the region is held to what it was: this much times the
+        share of it that lies outside.
     """
 
     mode: Mode = "replace"
     region: GivenRegion | None = None
     keep_structure: bool = False
     resampling: tuple[Resampling, Resampling] = (ONCE, ONCE)
+    feather: float = 1.0
 
     @property
     def samples_structure(self) -> bool:
@@ -108,9 +111,11 @@ class Editor:
     ) -> tuple[Grid, Tensor]:
         """The voxels with those of the region sampled anew, and the structure latent that they were decoded from."""
         known = old.structure if old.structure is not None else self._encoded(old.coords)
-        cells = touched_cells(region, known.shape[-1])
+        side = known.shape[-1]
+        pull = self.change.feather * (1 - share_of_cells(region, side))
         kept = Kept(
-            dense_to_packed(known[None]).feats, cells.flatten(), self.change.resampling[0], generator
+            dense_to_packed(known[None]).feats, touched_cells(region, side).flatten(), self.change.resampling[0],
+            generator, pull.flatten() if self.change.feather else None,
         )  # fmt: skip
         latent = self.pipeline.structure(*pair, self.settings[0], generator, multi=self.multi, kept=kept)
         made = occupancy(self.pipeline.voxels(latent), self.resolution) & region

@@ -8,7 +8,17 @@ from typing import Any
 from trellis_cli.stages.prompts import content_digest
 
 # What changes an edited asset beside weights, source, prompt and seed. Not the model: the weights say which.
-DECIDES = ("mode", "keep_structure", "region", "structure", "slat", "resample_structure", "resample_slat", "dtype")
+DECIDES = (
+    "mode",
+    "keep_structure",
+    "region",
+    "structure",
+    "slat",
+    "resample_structure",
+    "resample_slat",
+    "feather",
+    "dtype",
+)
 
 
 def edited_ids(parameters: Mapping[str, Any], weights: str, seed: int) -> Iterator[tuple[int, int, str]]:

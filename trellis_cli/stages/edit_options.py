@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import UsageError
@@ -19,11 +20,10 @@ DEFAULT_RESAMPLING = (Resampling(jump=1, resample=4), Resampling(jump=1, resampl
 
 def mode_of(*, vary: bool, add: bool, remove: bool) -> Mode:
     """The mode that flags name; "replace" without any. Raises UsageError for two."""
-    chosen: dict[Mode, bool] = {"vary": vary, "add": add, "remove": remove}
-    given = [mode for mode, on in chosen.items() if on]
+    given = [mode for mode, on in (("vary", vary), ("add", add), ("remove", remove)) if on]
     if len(given) > 1:
         raise UsageError(f"--{given[0]} and --{given[1]} do not go together", hint="one after the other, as two edits")
-    return given[0] if given else "replace"
+    return cast(Mode, given[0] if given else "replace")
 
 
 def gather_prompt(
@@ -65,6 +65,7 @@ def gather_change(
     keep_structure: bool = False,
     jump: str | None = None,
     resample: str | None = None,
+    feather: float = 1.0,
 ) -> Change:
     """The change that options describe, for the grid of a model. Raises UsageError, FileError as `gather_region`."""
     region = gather_region(
@@ -73,7 +74,7 @@ def gather_change(
     if region is None and grow:
         raise UsageError("--grow is of a region, and there is none", hint="give one of --box --sphere --mask --voxels")
     walks = resampling_of(DEFAULT_RESAMPLING, jump=jump, resample=resample)
-    return Change(mode, region, keep_structure, walks)
+    return Change(mode, region, keep_structure, walks, feather)
 
 
 def settings_of(

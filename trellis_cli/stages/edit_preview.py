@@ -13,7 +13,7 @@ from trellis_cli import console
 from trellis_cli.errors import UsageError
 from trellis_cli.geometry.cameras import Cameras
 from trellis_cli.geometry.grid import voxel_centres
-from trellis_cli.geometry.packed import Packed
+from trellis_cli.geometry.packed import pack
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.pictures import labelled, save_picture
 from trellis_cli.io.stage_files import open_stage
@@ -93,7 +93,7 @@ def _before(
     voxels = source.load(decoder.network.resolution)
     if voxels.feats is None:
         return [voxel_row(voxels.coords, decoder.network.resolution, cameras, size)]
-    own = decoder.gaussians(Packed(voxels.feats, voxels.coords, torch.tensor([0, len(voxels.coords)])))
+    own = decoder.gaussians(pack([(voxels.coords, voxels.feats)]))
     shown = [own] if region is None else [own, _joined(own, veil(region, int(own.sh.shape[1])))]
     return [gaussian_row(gaussians, cameras, size) for gaussians in shown]
 

@@ -83,7 +83,7 @@ class Pipeline:
         kept: Kept | None = None,
     ) -> Tensor:
         """A structure latent [1, c, r, r, r]; the noise is drawn on the CPU. `multi`, `kept`: see `denoise`."""
-        flow = self._flow(STRUCTURE_FLOW)
+        flow = self.flow(STRUCTURE_FLOW)
         r = flow.resolution
         noise = dense_to_packed(torch.randn(1, flow.in_channels, r, r, r, generator=generator))
         return packed_to_dense(self._sample(flow, noise, condition, negative, settings, multi, kept))
@@ -107,7 +107,7 @@ class Pipeline:
         kept: Kept | None = None,
     ) -> Tensor:
         """A latent [n, c] for each voxel, not normalised; nor are those of `kept`, which come out as they are."""
-        flow = self._flow(SLAT_FLOW)
+        flow = self.flow(SLAT_FLOW)
         noise = torch.randn(len(coords), flow.in_channels, generator=generator)
         x = Packed(noise, coords, torch.tensor([0, len(coords)]))
         if kept is None:
@@ -116,7 +116,8 @@ class Pipeline:
         feats = self._sample(flow, x, condition, negative, settings, multi, normalised).feats * self.std + self.mean
         return torch.where(kept.free[:, None], feats, kept.data)
 
-    def _flow(self, key: str) -> FlowNetwork:
+    def flow(self, key: str) -> FlowNetwork:
+        """The flow of one of both stages, in memory."""
         network = self.networks(key + self.flows)
         assert isinstance(network, FlowNetwork)
         return network
@@ -133,7 +134,7 @@ class Pipeline:
     ) -> Packed:
         d = self.networks.device
         if kept is not None:
-            kept = replace(kept, data=kept.data.to(d), free=kept.free.to(d))
+            kept = kept.to(d)
         return denoise(flow, noise.to(d), condition.to(d), negative.to(d), settings, multi=multi, kept=kept).to("cpu")
 
 

@@ -1,0 +1,56 @@
+"""`trellis eval`: a suite of tasks, run and scored."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trellis_cli import console
+from trellis_cli.commands import options as o
+
+
+def eval(
+    suite: Annotated[str, typer.Option("--suite", help="A shipped suite's name, or a .toml.", show_default=False)],
+    out: o.Out,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work", help="Where assets, edits and scores are kept; by default beside -o.", show_default=False
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Run this task alone; repeatable.", show_default=False)
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method", help="repaint, no-resampling or paste; repeatable, by default all.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Instead of the suite's own.", show_default=False)
+    ] = None,
+    device: o.Device = "auto",
+    dtype: o.Dtype = "auto",
+    require_gpu: o.RequireGpu = False,
+    backend: o.Backend = None,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Measure edits: what they keep, how they fit the prompt, and how they look at the seam (docs/editing.md).
+
+    Stopped, it goes on where it was.
+
+    Example:  trellis eval --suite edit-mini -o scores.json
+    """
+    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+        from trellis_cli.stages.edit_suite import read_suite
+        from trellis_cli.stages.eval_edits import METHODS, eval_edits
+
+        result = eval_edits(
+            read_suite(suite), out, work=work or out.with_suffix(".work"), model=model, only=only or (),
+            methods=method or METHODS, device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+        )  # fmt: skip
+        console.result(result.text, result.report, as_json=json)

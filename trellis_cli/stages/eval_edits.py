@@ -1,0 +1,222 @@
+"""`eval` of a suite of edits: every asset made, every edit by every method, scored, and put into one table."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trellis_cli import __version__, console
+from trellis_cli.data.prompt_lists import Prompt
+from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.geometry.regions import occupancy
+from trellis_cli.io.aside import write_text
+from trellis_cli.io.model_folders import ModelFolder, open_model
+from trellis_cli.stages.conditioners import flows_for
+from trellis_cli.stages.edit import edit
+from trellis_cli.stages.edit_asset import ENCODER, ONCE, Change
+from trellis_cli.stages.edit_options import DEFAULT_RESAMPLING
+from trellis_cli.stages.edit_scores import Scorer, Scores, Shown
+from trellis_cli.stages.edit_suite import EditSpec, EditSuite, mode_of
+from trellis_cli.stages.encode import structure_latent
+from trellis_cli.stages.eval_tables import means, text_table
+from trellis_cli.stages.pipeline import Pipeline, fine_resolution
+from trellis_cli.stages.prompt_encoders import PromptEncoders
+from trellis_cli.stages.region_options import GivenRegion, gather_region
+from trellis_cli.stages.resident import Networks
+from trellis_cli.stages.sample import sample
+from trellis_cli.stages.suite_assets import make_asset
+
+_log = logging.getLogger(__name__)
+METHODS = ("repaint", "no-resampling", "paste")
+SCORING = 1  # raised whenever a score is computed in another way, so that no old one is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Where the scores are, all of them, and a table for people."""
+
+    out: Path
+    report: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return f"{text_table(self.report['means'])}\n{self.out}: {len(self.report['edits'])} scores"
+
+
+def eval_edits(
+    suite: EditSuite,
+    out: Path,
+    *,
+    work: Path,
+    model: str | None = None,
+    only: Sequence[str] = (),
+    methods: Sequence[str] = METHODS,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    overwrite: bool = False,
+) -> Evaluation:
+    """Run a suite and write its scores as JSON; what `work` holds of it already is kept.
+
+    Args:
+        work: assets, edits and scores, one file each; the same suite goes on where it was stopped.
+        model: instead of the suite's own.
+        only: names of edits; all by default.
+        methods: "repaint" as `edit` does it by default, "no-resampling", and "paste": made anew by the same prompt and
+            seed, and the region put in as it comes.
+
+    Raises:
+        UsageError: an unknown edit or method, or an output that is no .json or in the way.
+        SomeFailed: some edits failed; the others' scores are written, with the reasons.
+    """
+    _check(suite, out, only, methods, overwrite)
+    runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite)
+    edits = [e for e in suite.edits if not only or e.name in only]
+    rows, failed = [], []
+    tasks = [(e, m) for e in edits for m in methods if _applies(e, m)]
+    for spec, method in console.track(tasks, total=len(tasks), what="trellis eval"):
+        try:
+            rows.append({"edit": spec.name, "asset": spec.asset, "mode": spec.mode, "method": method,
+                         **runner.scores(spec, method)})  # fmt: skip
+        except (MissingError, DiskError, UsageError):
+            raise
+        except TrellisError as error:
+            _log.warning("%s, %s: %s", spec.name, method, error.problem)
+            failed.append({"edit": spec.name, "method": method, "reason": error.problem})
+    report = {
+        "suite": suite.name,
+        "suite_digest": runner.suite_digest,
+        "model": runner.model.provenance,
+        "program_version": __version__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "resampling": [asdict(walk) for walk in DEFAULT_RESAMPLING],
+        "edits": rows,
+        "failed": failed,
+        "means": means(rows),
+    }
+    write_text(out, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    evaluation = Evaluation(out, report)
+    if failed:
+        console.note(evaluation.text)
+        raise SomeFailed(
+            f"{len(failed)} of {len(rows) + len(failed)} edits failed, the first: {failed[0]['reason']}",
+            hint=f"reasons in {out}",
+        )
+    return evaluation
+
+
+class _Runner:
+    """One suite and one model; networks stay in memory."""
+
+    def __init__(
+        self, suite: EditSuite, model: ModelFolder, work: Path, device: str, dtype: torch.dtype, overwrite: bool
+    ) -> None:
+        self.suite, self.model, self.work, self.device, self.dtype = suite, model, work, device, dtype
+        self.overwrite = overwrite
+        self.resolution = fine_resolution(model)
+        self.networks = Networks(model, device=device, dtype=dtype)
+        self.encoders = PromptEncoders(self.networks)
+        self.pipeline = Pipeline(self.networks, flows=flows_for(model, "text"))
+        self.suite_digest = _digest(suite.table)
+        self._scorer: Scorer | None = None
+
+    def scores(self, spec: EditSpec, method: str) -> Scores:
+        """Of one edit by one method: those of before, if all they depend on is the same, else anew."""
+        path = self.work / "scores" / method / f"{spec.name}.json"
+        walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
+        key = _digest({
+            "edit": asdict(spec), "asset": asdict(self.suite.asset(spec.asset)), "model": self.model.digest,
+            "version": __version__, "scoring": SCORING, "walks": [asdict(w) for w in walks], "dtype": str(self.dtype),
+        })  # fmt: skip
+        if path.is_file() and not self.overwrite:
+            try:
+                held = json.loads(path.read_text(encoding="utf-8"))
+                if held["key"] == key:
+                    return held["scores"]
+            except (ValueError, KeyError, TypeError):  # cut off, or another file: scored again
+                pass
+        found = self._score(spec, method)
+        write_text(path, json.dumps({"key": key, "scores": found}, sort_keys=True) + "\n")
+        return found
+
+    def _score(self, spec: EditSpec, method: str) -> Scores:
+        asset = self.suite.asset(spec.asset)
+        source = make_asset(asset, self.model, self.work / "assets", device=self.device, dtype=self.dtype)
+        region = None
+        if spec.mode != "vary":
+            region = gather_region(spec.boxes, spec.spheres, resolution=self.resolution)
+        if self._scorer is None:
+            self._scorer = Scorer(self.model, self.pipeline, self.resolution)
+        old = self._scorer.read(source)
+        made = self._paste(spec, old, region) if method == "paste" else self._edit(spec, method, source, region)
+        empty = self.encoders.nothing("text")
+        pair = self.encoders.pair(Prompt(spec.text)) if spec.text else empty
+        grid = None if region is None else region.region.grid(self.resolution)
+        return self._scorer.score(old, made, grid, spec.mode, pair, empty)
+
+    def _edit(self, spec: EditSpec, method: str, source: Path, region: GivenRegion | None) -> Shown:
+        out = self.work / "edits" / method / f"{spec.name}.slat.h5"
+        walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
+        edit(
+            [source], out, self.model, Change(mode_of(spec), region, resampling=walks),
+            prompt=Prompt(spec.text) if spec.text else None, seed=spec.seed, device=self.device, dtype=self.dtype,
+            overwrite=self.overwrite,
+        )  # fmt: skip
+        assert self._scorer is not None
+        return self._scorer.read(out)
+
+    def _paste(self, spec: EditSpec, old: Shown, region: GivenRegion | None) -> Shown:
+        """The region of an object made anew in the place of the old one's; what "add" finds there stays."""
+        assert region is not None and self._scorer is not None
+        inside = region.region.grid(self.resolution)
+        before = occupancy(old.coords, self.resolution)
+        kept = before if spec.mode == "add" else before & ~inside
+        rows = torch.zeros(*before.shape, old.feats.shape[1])
+        grid = kept
+        if spec.mode != "remove":
+            anew = self.work / "anew" / f"{spec.name}.slat.h5"
+            sample([spec.text], anew, self.model, seed=spec.seed, device=self.device, dtype=self.dtype,
+                   overwrite=self.overwrite)  # fmt: skip
+            other = self._scorer.read(anew)
+            rows[tuple(other.coords.long().T)] = other.feats
+            grid = kept | occupancy(other.coords, self.resolution) & inside
+        x, y, z = old.coords.long().T
+        held = kept[x, y, z]
+        rows[x[held], y[held], z[held]] = old.feats[held]
+        coords = torch.argwhere(grid).int()
+        latent = None
+        if self.model.has(ENCODER):
+            latent = structure_latent(self.networks(ENCODER), coords, self.resolution, self.device)
+        return Shown(coords, rows[tuple(coords.long().T)], latent, self._scorer.splats, self._scorer.meshes)
+
+
+def _applies(spec: EditSpec, method: str) -> bool:
+    """Baselines are of regions; without a first stage there is nothing to resample."""
+    return method == "repaint" or (spec.mode != "vary" and (method == "paste" or spec.mode != "remove"))
+
+
+def _check(suite: EditSuite, out: Path, only: Sequence[str], methods: Sequence[str], overwrite: bool) -> None:
+    if out.suffix.lower() != ".json":
+        raise UsageError(f"-o {out}: scores are a .json", hint="for example -o scores.json")
+    if out.exists() and not overwrite and not _is_report(out):
+        raise UsageError(f"{out} exists and holds no scores", hint="pass --overwrite to replace it")
+    known = [e.name for e in suite.edits]
+    if unknown := [name for name in only if name not in known]:
+        raise UsageError(f"{suite.name} has no edit {unknown[0]!r}", hint=f"it has {', '.join(known)}")
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise UsageError(f"there is no method {unknown[0]!r}", hint=f"one of: {', '.join(METHODS)}")
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        return "suite_digest" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(table: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,51 @@
+"""What a suite starts from: held-out objects put through the whole chain, and a model's own samples; each made once."""
+
+from pathlib import Path
+
+import torch
+
+from trellis_cli.io.aside import write_bytes
+from trellis_cli.io.glb import textured_glb
+from trellis_cli.io.model_folders import ModelFolder
+from trellis_cli.stages.edit_suite import AssetSpec
+from trellis_cli.stages.encode import encode
+from trellis_cli.stages.export_objects import prepared
+from trellis_cli.stages.featurize import featurize
+from trellis_cli.stages.pipeline import fine_resolution
+from trellis_cli.stages.render import render
+from trellis_cli.stages.sample import sample
+from trellis_cli.stages.voxelize import voxelize
+
+VIEWS, SIZE = 24, 128  # as many, and as large, as mini's encoder was trained with
+
+
+def make_asset(
+    spec: AssetSpec, model: ModelFolder, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Path:
+    """`<folder>/<name>.slat.h5` with /structure and /slat; kept where it is there by the same work.
+
+    Raises:
+        TrellisError: whatever the stages say of it.
+    """
+    out = folder / f"{spec.name}.slat.h5"
+    if spec.text:
+        sample([spec.text], out, model, seed=spec.seed, device=device, dtype=dtype)
+        return out
+    mesh = make_mesh(spec, folder)
+    parts = {name: folder / f"{spec.name}.{name}.h5" for name in ("voxels", "views", "features")}
+    voxelize([mesh], parts["voxels"], resolution=fine_resolution(model))
+    render([mesh], parts["views"], num_views=VIEWS, size=SIZE)
+    featurize([parts["voxels"], parts["views"]], parts["features"], device=device)
+    encode([parts["features"]], out, model, device=device, dtype=dtype)
+    return out
+
+
+def make_mesh(spec: AssetSpec, folder: Path) -> Path:
+    """`<folder>/<name>.glb` of an object of the toybox."""
+    from trellis_cli.data import toybox
+
+    path = folder / f"{spec.name}.glb"
+    data = textured_glb(prepared(toybox.make(spec.toybox, spec.seed).mesh, spec.name))
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data)
+    return path
