@@ -119,16 +119,21 @@ def share_of_cells(grid: Grid, cells: int) -> Float[Tensor, "m m m"]:
     return F.avg_pool3d(grid[None, None].float(), len(grid) // cells)[0, 0]
 
 
+def sides_blocked(grid: Grid) -> Int[Tensor, "r r r"]:
+    """In how many of the six axis directions a set voxel stands between each voxel and the outside; int8, 0 to 6."""
+    blocked = torch.zeros(grid.shape, dtype=torch.int8)
+    for axis in range(3):
+        blocked += grid.cummax(axis).values.to(torch.int8)
+        blocked += grid.flip(axis).cummax(axis).values.flip(axis).to(torch.int8)
+    return blocked
+
+
 def enclosed(grid: Grid, *, sides: int = 5) -> Grid:
-    """Empty voxels that look at a set one along at least `sides` of the six axis directions: the inside of a shell.
+    """Empty voxels that are blocked on at least `sides` of the six sides: the inside of a shell.
 
     Five, so that what has an open bottom, as houses and boats often do, has an inside too.
     """
-    seen = torch.zeros(grid.shape, dtype=torch.int8)
-    for axis in range(3):
-        seen += grid.cummax(axis).values.to(torch.int8)
-        seen += grid.flip(axis).cummax(axis).values.flip(axis).to(torch.int8)
-    return (seen >= sides) & ~grid
+    return (sides_blocked(grid) >= sides) & ~grid
 
 
 def solid_voxels(vertices: Tensor, faces: Tensor, resolution: int) -> VoxelSet:

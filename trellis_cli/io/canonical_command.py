@@ -68,7 +68,7 @@ def _sample_words(parameters: Mapping[str, Any], seed: int, names: Mapping[str, 
 def _edit_words(parameters: Mapping[str, Any], inputs: Sequence[tuple[str, str]]) -> list[str]:
     names = dict(sorted(inputs))
     sources = parameters.get("sources", ())  # none in a part of a batch
-    files: list[str] = list(dict.fromkeys(names.get(source["file"], source["file"]) for source in sources))
+    files: list[str] = list(dict.fromkeys(str(names.get(source["file"], source["file"])) for source in sources))
     words = files if len(files) <= MANY else [INPUTS]
     mode, region = parameters.get("mode", "replace"), parameters.get("region", {})
     words += [f"--{mode}"] if mode != "replace" else _option("keep_structure", parameters.get("keep_structure"))

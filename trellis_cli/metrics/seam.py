@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from trellis_cli.geometry.grid import voxel_index
-from trellis_cli.geometry.regions import dilated, enclosed
+from trellis_cli.geometry.regions import dilated, enclosed, sides_blocked
 from trellis_cli.metrics.geometry import surface_points
 from trellis_cli.representations.mesh import Mesh
 
@@ -87,14 +87,15 @@ def loose(after: Grid, kept: Grid) -> float | None:
 
 
 def laid_open(before: Grid, after: Grid, region: Grid) -> float | None:
-    """Share of the inside that is left beside a region which the edit has laid open; None where there is none.
+    """Share of the inside left beside a region that the edit has laid open; None where there is none.
 
-    The inside is what is enclosed (geometry.regions.enclosed) within two voxels of the region, outside it.
+    The inside is what is enclosed (geometry.regions.enclosed) within two voxels of the region, outside it; it is laid
+    open where fewer of its six sides are blocked than before.
     """
     near = dilated(region, 2) & ~region & enclosed(before)
     if not bool(near.any()):
         return None
-    return float((near & ~enclosed(after) & ~after).sum() / near.sum())
+    return float((near & (sides_blocked(after) < sides_blocked(before))).sum() / near.sum())
 
 
 def _normals(mesh: Mesh) -> Float[Tensor, "f 3"]:

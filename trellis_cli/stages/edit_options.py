@@ -15,7 +15,7 @@ from trellis_cli.stages.region_options import gather_region
 from trellis_cli.stages.sample import Settings, model_settings
 from trellis_cli.stages.sampler_options import changed_settings, resampling_of
 
-DEFAULT_RESAMPLING = (Resampling(jump=1, resample=4), Resampling(jump=1, resample=2))
+DEFAULT_RESAMPLING = (Resampling(jump=8, resample=2), Resampling(jump=4, resample=2))
 
 
 def mode_of(*, vary: bool, add: bool, remove: bool) -> Mode:
