@@ -20,7 +20,7 @@ RIGHT = Box((0.0, -1.0, -1.0), (1.0, 1.0, 1.0)).grid(N)  # the half with x > 0
 
 
 def sheet(angle_deg: float, right: tuple[float, float, float]) -> Mesh:
-    """Two squares that meet at x = 0, the right one turned up by an angle and of a colour of its own; the left black."""
+    """Two squares that meet at x = 0, the right one turned up by an angle; the left one is black."""
     c, s = 0.4 * math.cos(math.radians(angle_deg)), 0.4 * math.sin(math.radians(angle_deg))
     vertices = torch.tensor([
         [-0.4, -0.4, 0.0], [0.0, -0.4, 0.0], [0.0, 0.4, 0.0], [-0.4, 0.4, 0.0],

@@ -18,7 +18,9 @@ def test_psnr_counts_the_mask_s_pixels_alone(rng: torch.Generator) -> None:
     got = masked_psnr(images, others, mask)
     for k in range(2):
         squares = [
-            float((images[k, c, y, x] - others[k, c, y, x]) ** 2) for y, x in mask[k].nonzero().tolist() for c in range(3)
+            float((images[k, c, y, x] - others[k, c, y, x]) ** 2)
+            for y, x in mask[k].nonzero().tolist()
+            for c in range(3)
         ]
         assert abs(float(got[k]) + 10 * np.log10(np.mean(squares))) < 1e-4
     spoilt = torch.where(mask[:, None], others, torch.zeros_like(others))
@@ -37,7 +39,14 @@ def test_ssim_under_a_mask_is_the_mean_of_scikit_image_s_map_there(rng: torch.Ge
     for k in range(2):
         a, b = (np.moveaxis(outside_equal(x, mask)[k].double().numpy(), 0, -1) for x in (images, others))
         _, whole = structural_similarity(
-            a, b, channel_axis=-1, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+            a,
+            b,
+            channel_axis=-1,
+            data_range=1,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            full=True,
         )
         assert abs(float(got[k]) - whole[mask[k].numpy()].mean()) < 1e-5
     spoilt = torch.where(mask[:, None], others, torch.zeros_like(others))

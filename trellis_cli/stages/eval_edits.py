@@ -187,6 +187,8 @@ class _Runner:
         x, y, z = old.coords.long().T
         held = kept[x, y, z]
         rows[x[held], y[held], z[held]] = old.feats[held]
+        if not bool(grid.any()):
+            raise TrellisError("nothing would be kept", hint="make the region smaller")
         coords = torch.argwhere(grid).int()
         latent = None
         if self.model.has(ENCODER):

@@ -31,12 +31,18 @@ def make_asset(
     if spec.text:
         sample([spec.text], out, model, seed=spec.seed, device=device, dtype=dtype)
         return out
-    mesh = make_mesh(spec, folder)
-    parts = {name: folder / f"{spec.name}.{name}.h5" for name in ("voxels", "views", "features")}
-    voxelize([mesh], parts["voxels"], resolution=fine_resolution(model))
-    render([mesh], parts["views"], num_views=VIEWS, size=SIZE)
-    featurize([parts["voxels"], parts["views"]], parts["features"], device=device)
-    encode([parts["features"]], out, model, device=device, dtype=dtype)
+    return encode_mesh(make_mesh(spec, folder), model, folder, device=device, dtype=dtype)
+
+
+def encode_mesh(
+    mesh: Path, model: ModelFolder, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Path:
+    """A mesh file's latents, `<folder>/<name>.slat.h5`, and beside them what each stage on the way there made."""
+    voxels, views, features, out = (folder / f"{mesh.stem}.{s}.h5" for s in ("voxels", "views", "features", "slat"))
+    voxelize([mesh], voxels, resolution=fine_resolution(model))
+    render([mesh], views, num_views=VIEWS, size=SIZE)
+    featurize([voxels, views], features, device=device)
+    encode([features], out, model, device=device, dtype=dtype)
     return out
 
 

@@ -56,18 +56,18 @@ _FAMILIES = (
     tools,
     street,
 )
-_BUILDERS: dict[str, Callable[[Toy], None]] = {name: build for f in _FAMILIES for name, build in f.BUILDERS.items()}
+BUILDERS: dict[str, Callable[[Toy], None]] = {name: build for f in _FAMILIES for name, build in f.BUILDERS.items()}
 
-CATEGORIES: tuple[str, ...] = tuple(_BUILDERS)
+CATEGORIES: tuple[str, ...] = tuple(BUILDERS)
 
 
 def make(category: str, seed: int) -> ToyObject:
     """The object of this category and seed: the same on every call and machine. ValueError for an unknown category."""
-    if category not in _BUILDERS:
+    if category not in BUILDERS:
         raise ValueError(f"toybox has no category {category!r}; it has {', '.join(CATEGORIES)}")
     toy = Toy(category, seed)
-    _BUILDERS[category](toy)
+    BUILDERS[category](toy)
     return toy.finish()
 
 
-__all__ = ["CATEGORIES", "ToyObject", "make"]
+__all__ = ["BUILDERS", "CATEGORIES", "ToyObject", "make"]
