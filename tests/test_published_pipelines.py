@@ -23,7 +23,7 @@ from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import Provenance, open_stage, with_ids, write_stage
 from trellis_cli.main import run
 from trellis_cli.networks.precision import TorsoNetwork
-from trellis_cli.stages import sample as stage
+from trellis_cli.stages import prompt_encoders
 from trellis_cli.stages.conditioners import Conditioner, ImageConditioner, TextConditioner
 
 WIDTH = 24
@@ -118,7 +118,7 @@ class Live:
         self.refs: dict[str, weakref.ref[object]] = {}
         self.read: list[str] = []
         self.counts: list[int] = []
-        load, encoder = ModelFolder.load, stage.conditioner
+        load, encoder = ModelFolder.load, prompt_encoders.conditioner
 
         def loaded(model: ModelFolder, key: str, **options: Any) -> TorsoNetwork:
             return self.watched(key, load(model, key, **options))
@@ -130,7 +130,7 @@ class Live:
             return made
 
         monkeypatch.setattr(ModelFolder, "load", loaded)
-        monkeypatch.setattr(stage, "conditioner", encoding)
+        monkeypatch.setattr(prompt_encoders, "conditioner", encoding)
 
     def watched(self, name: str, thing: T) -> T:
         gc.collect()
@@ -265,7 +265,7 @@ def test_the_encoder_of_prompts_is_planned_for(
     )
     table = json.loads(trellis(*command, "--json")[0])
     first, *others = [entry["network"] for entry in table["stages"]]
-    loaded = stage.conditioner(open_model(PROMPTS[kind][1]), kind, device="cpu", background="plain")
+    loaded = prompt_encoders.conditioner(open_model(PROMPTS[kind][1]), kind, device="cpu", background="plain")
     assert isinstance(loaded, TextConditioner | ImageConditioner)
     network: Any = loaded.encoder
     network = network.network if kind == "text" else network.encoder.network

@@ -75,8 +75,9 @@ def test_a_suite_that_is_none(tmp_path: Path, old: str, new: str, said: str) -> 
 
 
 def test_a_suite_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="edit-mini"):
+    with pytest.raises(RecipeError, match="no suite 'nothing'") as caught:
         read_suite("nothing")
+    assert caught.value.hint and "edit-mini" in caught.value.hint
     (tmp_path / "x.toml").write_text("a = ")
     with pytest.raises(FileError, match="not TOML"):
         read_suite(str(tmp_path / "x.toml"))
