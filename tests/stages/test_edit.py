@@ -20,10 +20,15 @@ from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids, write_stage
 from trellis_cli.stages.captions import captions
+from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit import edit
-from trellis_cli.stages.edit_asset import Change, Mode, caps
+from trellis_cli.stages.edit_asset import Change, Editor, Mode, caps
+from trellis_cli.stages.edit_sources import Voxels
+from trellis_cli.stages.pipeline import Pipeline
+from trellis_cli.stages.prompt_encoders import PromptEncoders
 from trellis_cli.stages.region_options import GivenRegion, gather_region
-from trellis_cli.stages.sample import sample
+from trellis_cli.stages.resident import Networks
+from trellis_cli.stages.sample import model_settings, sample
 
 N = 16
 HOUSE = Prompt("house")
@@ -44,6 +49,11 @@ def model(both_model: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelFo
         table["args"]["models"][key] = f"ckpts/{name}"
     (folder / "pipeline.json").write_text(json.dumps(table))
     return open_model(str(folder))
+
+
+@pytest.fixture(scope="module")
+def networks(model: ModelFolder) -> Networks:
+    return Networks(model, device="cpu", dtype=torch.float32, keep=True)
 
 
 @pytest.fixture(scope="module")
@@ -96,39 +106,80 @@ def grid_of(voxels: dict[tuple[int, ...], bytes]) -> torch.Tensor:
 
 
 MODES: list[tuple[Mode, bool]] = [("replace", False), ("replace", True), ("add", False), ("remove", False)]
-corner = st.tuples(*[st.integers(0, N - 1)] * 3)
+asked = {
+    "low": st.tuples(*[st.integers(0, N - 1)] * 3),
+    "size": st.tuples(*[st.integers(1, 10)] * 3),
+    "mode": st.sampled_from(MODES),
+    "resample": st.integers(1, 2),
+}
+Triple = tuple[int, int, int]
 
 
-@given(low=corner, size=st.tuples(*[st.integers(1, 10)] * 3), mode=st.sampled_from(MODES), resample=st.integers(1, 2))
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_outside_a_region_nothing_changes_and_inside_only_what_the_mode_allows(
-    model: ModelFolder, source: Path, tmp_path: Path,
-    low: tuple[int, int, int], size: tuple[int, int, int], mode: tuple[Mode, bool], resample: int,
-) -> None:  # fmt: skip
-    high = [a + b for a, b in zip(low, size, strict=True)]
-    asked = region(",".join(map(str, (*low, *high))), units="voxels")
-    change = Change(mode[0], asked, mode[1], (Resampling(1, resample), Resampling(1, resample)))
-    out = tmp_path / "out.h5"
-    try:
-        edit([source], out, model, change, prompt=HOUSE, seed=5, overwrite=True)
-    except TrellisError as error:  # the region missed the block, or held all of it, or the model made nothing
-        assert error.code == 1 and error.hint and not out.exists()
-        return
-    (old,), (new,) = assets(source), assets(out)
-    before, after, inside = latents(old), latents(new), asked.region.grid(N)
-    outside = {v: f for v, f in before.items() if not inside[v]}
-    assert {v: f for v, f in after.items() if not inside[v]} == outside
+def change_of(low: Triple, size: Triple, mode: tuple[Mode, bool], resample: int) -> Change:
+    box = ",".join(str(v) for v in (*low, *(a + b for a, b in zip(low, size, strict=True))))
+    walk = Resampling(1, resample)
+    return Change(mode[0], region(box, units="voxels"), mode[1], (walk, walk))
+
+
+def check_edited(change: Change, before: dict[tuple[int, ...], bytes], after: dict[tuple[int, ...], bytes]) -> None:
+    """Outside a region nothing changes, and inside only what the mode allows."""
+    assert change.region is not None
+    inside = change.region.region.grid(N)
+    assert {v: f for v, f in after.items() if not inside[v]} == {v: f for v, f in before.items() if not inside[v]}
     within = {v for v in after if inside[v]}
-    if mode == ("replace", True):
+    if change.keep_structure:
         assert after.keys() == before.keys()
         assert not any(after[v] == before[v] for v in within)
-    elif mode[0] == "add":
+    elif change.mode == "add":
         assert {v: after[v] for v in before} == before and len(after) > len(before)
-    elif mode[0] == "remove":
+    elif change.mode == "remove":
         lid = caps(grid_of(before), inside)
         assert within == {tuple(v) for v in torch.argwhere(lid).tolist()}
+
+
+@given(**asked)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_edit_stays_in_its_region_and_a_seed_gives_the_same_again(
+    model: ModelFolder, networks: Networks, source: Path,
+    low: Triple, size: Triple, mode: tuple[Mode, bool], resample: int,
+) -> None:  # fmt: skip
+    change = change_of(low, size, mode, resample)
+    pair = PromptEncoders(networks).pair(HOUSE)
+    editor = Editor(Pipeline(networks, flows=flows_for(model, "text")), change, model_settings(model), N)
+    (old,) = assets(source)
+    voxels = Voxels(torch.from_numpy(old["coords"]).int(), torch.from_numpy(old["feats"]))
+    found = []
+    for _ in range(2):
+        try:
+            made = editor.edited(voxels, pair, torch.Generator().manual_seed(5))
+        except TrellisError as error:  # the region missed the block, or held all of it, or the model made nothing
+            assert error.code == 1 and error.hint
+            return
+        found.append(latents({"coords": made.coords.numpy(), "feats": made.feats.numpy()}))
+    assert found[0] == found[1]
+    check_edited(change, latents(old), found[0])
+
+
+@given(seed=st.integers(0, 9), **asked)
+@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_file_of_an_edit_has_the_same_bytes_again_and_says_all_that_made_it(
+    model: ModelFolder, source: Path, tmp_path: Path, seed: int,
+    low: Triple, size: Triple, mode: tuple[Mode, bool], resample: int,
+) -> None:  # fmt: skip
+    change = change_of(low, size, mode, resample)
+    out = tmp_path / "out.h5"
+    try:
+        edit([source], out, model, change, prompt=HOUSE, seed=seed, overwrite=True)
+    except TrellisError:
+        assert not out.exists()
+        return
+    check_edited(change, latents(assets(source)[0]), latents(assets(out)[0]))
+    with open_stage(out) as file:
+        parameters, (step,) = json.loads(file.attrs["parameters"]), json.loads(file.attrs["history"])
+    assert (step["file"], step["name"]) == (file_digest(source), source.name)
+    assert change.region is not None and parameters["region"] == change.region.parameters
     first = out.read_bytes()
-    edit([source], out, model, change, prompt=HOUSE, seed=5, overwrite=True)
+    edit([source], out, model, change, prompt=HOUSE, seed=seed, overwrite=True)
     assert out.read_bytes() == first
     out.unlink()
 
@@ -293,3 +344,15 @@ def test_a_lid_closes_the_inside_where_it_is_cut() -> None:
     want = {(8, y, z) for y in range(4, 12) for z in range(2, 10)}
     assert {tuple(v) for v in torch.argwhere(lid).tolist()} == want
     assert not caps(before, torch.zeros_like(before)).any()
+
+
+def test_a_cut_along_the_surface_leaves_a_skin_over_what_is_shut_off() -> None:
+    """A block's whole top is cut away: over a closed inside its last layer stays; one open below has none there."""
+    cut = torch.zeros(N, N, N, dtype=torch.bool)
+    cut[:, :, 10:] = True
+    closed = occupancy(block(), N)
+    closed[3:13, 3:13, 2] = True
+    assert {tuple(v) for v in torch.argwhere(caps(closed, cut)).tolist()} == {
+        (x, y, 10) for x in range(4, 12) for y in range(4, 12)
+    }
+    assert not caps(occupancy(block(), N), cut).any()

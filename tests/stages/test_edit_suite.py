@@ -11,7 +11,7 @@ from trellis_cli.data import toybox
 from trellis_cli.data.manifest import split_of
 from trellis_cli.errors import FileError, RecipeError
 from trellis_cli.stages.edit_suite import read_suite
-from trellis_cli.stages.eval_tables import means, text_table
+from trellis_cli.stages.eval_tables import differences, means, text_table
 from trellis_cli.stages.region_options import parse_box
 
 SUITE = """
@@ -123,3 +123,18 @@ def test_means_have_intervals_that_hold_them() -> None:
     assert table["psnr"]["mean"] == 4 and table["seam.normal"]["mean"] == 8 and table["psnr"]["num"] == 9
     assert 0 < table["psnr"]["low"] < 4 < table["psnr"]["high"] < 8 and "gap" not in table
     assert "add   m" in text_table(means(rows))
+
+
+def test_differences_are_paired() -> None:
+    """Edits that vary far more among themselves than between methods; one has no score, one no partner."""
+    rows = [
+        {"edit": str(k), "method": m, "mode": "add" if k % 2 else "replace", "gap": 100.0 * k + d}
+        for k in range(8)
+        for m, d in (("a", 0.0), ("b", 1.0 + 0.1 * k))
+    ]
+    rows += [{"edit": "x", "method": "a", "mode": "add", "gap": 5.0}, {"edit": "0", "method": "c", "mode": "add"}]
+    found = differences(rows, "a", ["b", "c"])
+    assert found["a - c"] == {}
+    every = found["a - b"]["all"]["gap"]
+    assert every["num"] == 8 and every["mean"] == pytest.approx(-1.35) and -1.7 < every["low"] < every["high"] < -1
+    assert found["a - b"]["add"]["gap"]["num"] == 4

@@ -43,3 +43,20 @@ def export(
 
         summary = export_objects(source, root, out, num=num, seed=seed, retry_failed=retry_failed)
         console.result(summary.text, summary, as_json=json)
+
+
+@app.command("samples")
+def samples(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to copy them to.", show_default=False)],
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+) -> None:
+    """Copy the sample files that docs/editing.md edits: four objects with their latents, meshes, a mask, a picture.
+
+    Example:  trellis data samples -o samples
+    """
+    with o.running():
+        from trellis_cli.stages.shipped_samples import copy_samples
+
+        files = copy_samples(out, overwrite=overwrite)
+        console.result(f"{out}: {len(files)} sample files", [str(path) for path in files], as_json=json)

@@ -37,7 +37,7 @@ def edit(
     rescale_t: p.RescaleT = None,
     jump: e.Jump = None,
     resample: e.Resample = None,
-    feather: e.Feather = 1.0,
+    feather: e.Feather = None,
     preview: e.Preview = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
@@ -66,10 +66,10 @@ def edit(
         from trellis_cli.session import parse_shard
         from trellis_cli.stages import edit as stage
         from trellis_cli.stages import edit_options as gather
-        from trellis_cli.stages.edit_preview import check_preview
         from trellis_cli.stages.edit_preview import preview as draw
+        from trellis_cli.stages.edit_sheet import check_sheet
 
-        check_preview(preview, overwrite=overwrite)
+        check_sheet("--preview", preview, overwrite=overwrite)
         mode = gather.mode_of(vary=vary, add=add, remove=remove)
         prompt, way = gather.gather_prompt(
             text, image or [], masks=image_mask or [], negative=negative, multi=multi, background=background
@@ -78,8 +78,7 @@ def edit(
         folder = open_model(model)
         change = gather.gather_change(
             mode, folder, boxes=box or [], spheres=sphere or [], masks=mask or [], voxels=voxels or [], units=units,
-            grow=grow, keep_structure=keep_structure, jump=jump, resample=resample,
-            feather=feather,
+            grow=grow, keep_structure=keep_structure, jump=jump, resample=resample, feather=feather,
         )  # fmt: skip
         settings = gather.settings_of(folder, steps=steps, guidance=guidance, interval=interval, rescale_t=rescale_t)
         computed = o.torso_dtype(dtype, chosen)

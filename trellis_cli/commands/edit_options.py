@@ -70,8 +70,13 @@ Resample = Annotated[
     ),
 ]
 Feather = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="How strongly coarse cells across the region's border are held to what they were."),
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="How strongly coarse cells across the region's border are held to what they were.",
+        show_default="1, with --add 0.25",
+    ),
 ]
 Preview = Annotated[
     Path | None,

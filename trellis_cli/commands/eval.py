@@ -30,6 +30,10 @@ def eval(
     model: Annotated[
         str | None, typer.Option("--model", help="Instead of the suite's own.", show_default=False)
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="A .png: each edit before, its region, and after.", show_default=False),
+    ] = None,
     device: o.Device = "auto",
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
@@ -51,6 +55,7 @@ def eval(
 
         result = eval_edits(
             read_suite(suite), out, work=work or out.with_suffix(".work"), model=model, only=only or (),
-            methods=method or METHODS, device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+            methods=method or METHODS, device=chosen, dtype=o.torso_dtype(dtype, chosen), sheet=sheet,
+            overwrite=overwrite,
         )  # fmt: skip
         console.result(result.text, result.report, as_json=json)

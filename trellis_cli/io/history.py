@@ -20,13 +20,24 @@ def step_of(attributes: Mapping[str, Any], digest: str, name: str) -> list[dict[
         FileError: attributes that are no provenance.
     """
     try:
-        before = json.loads(attributes.get("history", "[]"))
-        if not isinstance(before, list) or not all(isinstance(step, dict) and "file" in step for step in before):
-            raise ValueError("history is no list of files")
         own = {key: _read(attributes[key]) for key in KEPT if key in attributes}
     except (ValueError, TypeError) as error:
         raise FileError(f"{name}: its root attributes do not say what made it: {error}", hint="make it anew") from error
-    return [*before, {"file": digest, "name": name, **own}]
+    return [*steps(attributes, name), {"file": digest, "name": name, **own}]
+
+
+def steps(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The history in a file's root attributes; empty where there is none. Raises FileError for one that is none."""
+    try:
+        found = json.loads(attributes.get("history", "[]"))
+    except (ValueError, TypeError) as error:
+        raise FileError(f"{name}: its history is no JSON: {error}", hint="make it anew") from error
+    whole = isinstance(found, list) and all(
+        isinstance(step, dict) and {"file", "name"} <= step.keys() for step in found
+    )
+    if not whole:
+        raise FileError(f"{name}: its history is no list of files", hint="make it anew")
+    return found
 
 
 def _read(value: Any) -> Any:

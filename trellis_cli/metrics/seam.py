@@ -45,9 +45,7 @@ def jump(mesh: Mesh, region: Grid, *, num: int = 200_000, seed: int = 0) -> Jump
     if mesh.colours is None or not len(mesh.faces):
         return None
     resolution = len(region)
-    points, face, weights = surface_points(
-        mesh.vertices, mesh.faces, num, torch.Generator().manual_seed(seed)
-    )  # fmt: skip
+    points, face, weights = surface_points(mesh.vertices, mesh.faces, num, torch.Generator().manual_seed(seed))
     x, y, z = voxel_index(points, resolution).long().T
     kept_side = (dilated(region, 1) & ~region)[x, y, z]
     other_side = (dilated(~region, 1) & region)[x, y, z]

@@ -158,7 +158,7 @@ def _parameters(change: Change, sources: EditSources, prompt: Prompt | None, num
         "sources": [{"content": s.content, "id": s.id, "file": s.digest} for s in sources.assets],
         **({"keep_structure": True} if change.keep_structure else {}),
         **({"region": change.region.parameters} if change.region else {}),
-        **({"resample_structure": asdict(first), "feather": change.feather} if change.samples_structure else {}),
+        **({"resample_structure": asdict(first), "feather": change.feathering} if change.samples_structure else {}),
         **({"resample_slat": asdict(second)} if change.region else {}),
     }
 

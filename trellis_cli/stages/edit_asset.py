@@ -23,6 +23,8 @@ ENCODER = "sparse_structure_encoder"
 Mode = Literal["vary", "replace", "add", "remove"]
 Grid = Bool[Tensor, "r r r"]
 ONCE = Resampling()
+FEATHER = {"replace": 1.0, "add": 0.25}  # measured in docs/editing.md
+FEW = 10  # new voxels that go unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,23 @@ class Change:
     keep_structure: of "replace", sample latents alone.
     resampling: of the structure's sampler, and of the latents'.
     feather: how strongly a coarse cell that lies partly outside the region is held to what it was: this much times the
-        share of it that lies outside.
+        share of it that lies outside; None for what FEATHER says of the mode.
     """
 
     mode: Mode = "replace"
     region: GivenRegion | None = None
     keep_structure: bool = False
     resampling: tuple[Resampling, Resampling] = (ONCE, ONCE)
-    feather: float = 1.0
+    feather: float | None = None
 
     @property
     def samples_structure(self) -> bool:
         """Whether the first flow has a part in it."""
         return self.mode in ("replace", "add") and not self.keep_structure
+
+    @property
+    def feathering(self) -> float:
+        return FEATHER.get(self.mode, 0.0) if self.feather is None else self.feather
 
     @property
     def changes_voxels(self) -> bool:
@@ -112,14 +118,15 @@ class Editor:
         """The voxels with those of the region sampled anew, and the structure latent that they were decoded from."""
         known = old.structure if old.structure is not None else self._encoded(old.coords)
         side = known.shape[-1]
-        pull = self.change.feather * (1 - share_of_cells(region, side))
+        pull = self.change.feathering * (1 - share_of_cells(region, side))
         kept = Kept(
             dense_to_packed(known[None]).feats, touched_cells(region, side).flatten(), self.change.resampling[0],
-            generator, pull.flatten() if self.change.feather else None,
+            generator, pull.flatten() if self.change.feathering else None,
         )  # fmt: skip
         latent = self.pipeline.structure(*pair, self.settings[0], generator, multi=self.multi, kept=kept)
         made = occupancy(self.pipeline.voxels(latent), self.resolution) & region
-        if not bool((made & ~before).any()):
+        new = int((made & ~before).sum())
+        if new == 0:
             if self.change.mode == "add" or not bool((before & region & ~made).any()):
                 raise TrellisError(
                     "the model made no new voxel in the region, so nothing would change",
@@ -127,6 +134,8 @@ class Editor:
                 )
             if not bool(made.any()):
                 _log.warning("the model made no voxel in the region: it is empty now, as after --remove")
+        elif self.change.mode == "add" and new < FEW:
+            _log.warning("the model added %d voxels alone; another --seed or a larger region may do more", new)
         return (before | made) if self.change.mode == "add" else (before & ~region | made), latent[0]
 
     def _latents(
@@ -172,19 +181,22 @@ def check_region(change: Change, before: Grid, region: Grid) -> None:
 def caps(before: Grid, region: Grid) -> Grid:
     """Voxels of the region that close what is left when it is emptied: a lid wherever the cut would show the inside.
 
-    The inside is what the surface encloses (geometry.regions.enclosed); a lid lies in the region, one voxel thick,
-    against the inside that is left.
+    The inside is what the surface encloses (geometry.regions.enclosed). A lid lies in the region, one voxel thick,
+    against the inside that is left: across what was inside too, and where the surface itself is cut away, as much of it
+    as has an inside behind it that is shut off on all six sides; five are also had by a gap between an arm and a body.
     """
-    inside = enclosed(before)
-    left = inside & ~region
-    beside = torch.zeros_like(left)
+    inside, left = enclosed(before), ~region
+    across = inside & _beside(inside & left)
+    surface = before & _beside(enclosed(before, sides=6) & left)
+    return region & (across | surface)
+
+
+def _beside(grid: Grid) -> Grid:
+    """The voxels that share a face with one of a grid."""
+    out = torch.zeros_like(grid)
     for axis in range(3):
         for step in (1, -1):
-            beside |= _shifted(left, axis, step)
-    return inside & region & beside
-
-
-def _shifted(grid: Grid, axis: int, step: int) -> Grid:
-    out = grid.roll(step, axis)
-    out.select(axis, 0 if step > 0 else -1).zero_()
+            shifted = grid.roll(step, axis)
+            shifted.select(axis, 0 if step > 0 else -1).zero_()
+            out |= shifted
     return out

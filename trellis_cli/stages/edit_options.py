@@ -15,7 +15,7 @@ from trellis_cli.stages.region_options import gather_region
 from trellis_cli.stages.sample import Settings, model_settings
 from trellis_cli.stages.sampler_options import changed_settings, resampling_of
 
-DEFAULT_RESAMPLING = (Resampling(jump=8, resample=2), Resampling(jump=4, resample=2))
+DEFAULT_RESAMPLING = (Resampling(jump=8, resample=2), Resampling())  # measured in docs/editing.md
 
 
 def mode_of(*, vary: bool, add: bool, remove: bool) -> Mode:
@@ -65,12 +65,10 @@ def gather_change(
     keep_structure: bool = False,
     jump: str | None = None,
     resample: str | None = None,
-    feather: float = 1.0,
+    feather: float | None = None,
 ) -> Change:
     """The change that options describe, for the grid of a model. Raises UsageError, FileError as `gather_region`."""
-    region = gather_region(
-        boxes, spheres, masks, voxels, units=units, grow=grow, resolution=fine_resolution(model)
-    )  # fmt: skip
+    region = gather_region(boxes, spheres, masks, voxels, units=units, grow=grow, resolution=fine_resolution(model))
     if region is None and grow:
         raise UsageError("--grow is of a region, and there is none", hint="give one of --box --sphere --mask --voxels")
     walks = resampling_of(DEFAULT_RESAMPLING, jump=jump, resample=resample)

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,20 @@ from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit import edit
-from trellis_cli.stages.edit_asset import ENCODER, ONCE, Change
+from trellis_cli.stages.edit_asset import ENCODER, FEATHER, ONCE, Change
 from trellis_cli.stages.edit_options import DEFAULT_RESAMPLING
-from trellis_cli.stages.edit_scores import Scorer, Scores, Shown
+from trellis_cli.stages.edit_scores import Grid, Scorer, Scores, Shown
+from trellis_cli.stages.edit_sheet import SIZE, before_columns, cameras, check_sheet, save_sheet, sheet_row
 from trellis_cli.stages.edit_suite import EditSpec, EditSuite, mode_of
 from trellis_cli.stages.encode import structure_latent
-from trellis_cli.stages.eval_tables import means, text_table
+from trellis_cli.stages.eval_tables import differences, means, text_table
 from trellis_cli.stages.pipeline import Pipeline, fine_resolution
 from trellis_cli.stages.prompt_encoders import PromptEncoders
 from trellis_cli.stages.region_options import GivenRegion, gather_region
 from trellis_cli.stages.resident import Networks
 from trellis_cli.stages.sample import sample
 from trellis_cli.stages.suite_assets import make_asset
+from trellis_cli.stages.view import Row, gaussian_row
 
 _log = logging.getLogger(__name__)
 METHODS = ("repaint", "no-resampling", "paste")
@@ -58,6 +61,7 @@ def eval_edits(
     methods: Sequence[str] = METHODS,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    sheet: Path | None = None,
     overwrite: bool = False,
 ) -> Evaluation:
     """Run a suite and write its scores as JSON; what `work` holds of it already is kept.
@@ -68,12 +72,14 @@ def eval_edits(
         only: names of edits; all by default.
         methods: "repaint" as `edit` does it by default, "no-resampling", and "paste": made anew by the same prompt and
             seed, and the region put in as it comes.
+        sheet: a .png of the edits by "repaint": before, region, after.
 
     Raises:
         UsageError: an unknown edit or method, or an output that is no .json or in the way.
         SomeFailed: some edits failed; the others' scores are written, with the reasons.
     """
     _check(suite, out, only, methods, overwrite)
+    check_sheet("--sheet", sheet, overwrite=overwrite or out.exists())  # a run that goes on draws it again
     runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite)
     edits = [e for e in suite.edits if not only or e.name in only]
     rows, failed = [], []
@@ -94,11 +100,15 @@ def eval_edits(
         "program_version": __version__,
         "dtype": str(dtype).removeprefix("torch."),
         "resampling": [asdict(walk) for walk in DEFAULT_RESAMPLING],
+        "feather": FEATHER,
         "edits": rows,
         "failed": failed,
         "means": means(rows),
+        "differences": differences(rows, METHODS[0], [m for m in methods if m != METHODS[0]]),
     }
     write_text(out, json.dumps(report, indent=1, sort_keys=True) + "\n")
+    if sheet is not None:
+        save_sheet(sheet, [runner.row(spec) for spec in edits])
     evaluation = Evaluation(out, report)
     if failed:
         console.note(evaluation.text)
@@ -122,7 +132,6 @@ class _Runner:
         self.encoders = PromptEncoders(self.networks)
         self.pipeline = Pipeline(self.networks, flows=flows_for(model, "text"))
         self.suite_digest = _digest(suite.table)
-        self._scorer: Scorer | None = None
 
     def scores(self, spec: EditSpec, method: str) -> Scores:
         """Of one edit by one method: those of before, if all they depend on is the same, else anew."""
@@ -130,7 +139,8 @@ class _Runner:
         walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
         key = _digest({
             "edit": asdict(spec), "asset": asdict(self.suite.asset(spec.asset)), "model": self.model.digest,
-            "version": __version__, "scoring": SCORING, "walks": [asdict(w) for w in walks], "dtype": str(self.dtype),
+            "version": __version__, "scoring": SCORING, "walks": [asdict(w) for w in walks],
+            "feather": FEATHER, "dtype": str(self.dtype),
         })  # fmt: skip
         if path.is_file() and not self.overwrite:
             try:
@@ -143,36 +153,54 @@ class _Runner:
         write_text(path, json.dumps({"key": key, "scores": found}, sort_keys=True) + "\n")
         return found
 
-    def _score(self, spec: EditSpec, method: str) -> Scores:
+    @cached_property
+    def scorer(self) -> Scorer:
+        return Scorer(self.model, self.pipeline, self.resolution)
+
+    def row(self, spec: EditSpec) -> Row:
+        """Pictures of an edit by "repaint"; of one that failed without an after."""
+        out = self._out(spec, "repaint")
+        columns = before_columns(self.scorer.read(self._source(spec)).gaussians, self._grid(self._region(spec)))
+        text = f"{spec.name}, {spec.mode}" + (f": {spec.text}" if spec.text else "")
+        if not out.is_file():
+            return sheet_row(f"{text} (failed)", columns)
+        return sheet_row(text, [*columns, gaussian_row(self.scorer.read(out).gaussians, cameras(), SIZE)])
+
+    def _source(self, spec: EditSpec) -> Path:
         asset = self.suite.asset(spec.asset)
-        source = make_asset(asset, self.model, self.work / "assets", device=self.device, dtype=self.dtype)
-        region = None
-        if spec.mode != "vary":
-            region = gather_region(spec.boxes, spec.spheres, resolution=self.resolution)
-        if self._scorer is None:
-            self._scorer = Scorer(self.model, self.pipeline, self.resolution)
-        old = self._scorer.read(source)
+        return make_asset(asset, self.model, self.work / "assets", device=self.device, dtype=self.dtype)
+
+    def _out(self, spec: EditSpec, method: str) -> Path:
+        return self.work / "edits" / method / f"{spec.name}.slat.h5"
+
+    def _region(self, spec: EditSpec) -> GivenRegion | None:
+        return gather_region(spec.boxes, spec.spheres, resolution=self.resolution) if spec.mode != "vary" else None
+
+    def _grid(self, region: GivenRegion | None) -> Grid | None:
+        return None if region is None else region.region.grid(self.resolution)
+
+    def _score(self, spec: EditSpec, method: str) -> Scores:
+        source, region = self._source(spec), self._region(spec)
+        old = self.scorer.read(source)
         made = self._paste(spec, old, region) if method == "paste" else self._edit(spec, method, source, region)
         empty = self.encoders.nothing("text")
         pair = self.encoders.pair(Prompt(spec.text)) if spec.text else empty
-        grid = None if region is None else region.region.grid(self.resolution)
-        return self._scorer.score(old, made, grid, spec.mode, pair, empty)
+        return self.scorer.score(old, made, self._grid(region), spec.mode, pair, empty)
 
     def _edit(self, spec: EditSpec, method: str, source: Path, region: GivenRegion | None) -> Shown:
-        out = self.work / "edits" / method / f"{spec.name}.slat.h5"
+        out = self._out(spec, method)
         walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
         edit(
             [source], out, self.model, Change(mode_of(spec), region, resampling=walks),
             prompt=Prompt(spec.text) if spec.text else None, seed=spec.seed, device=self.device, dtype=self.dtype,
             overwrite=self.overwrite,
         )  # fmt: skip
-        assert self._scorer is not None
-        return self._scorer.read(out)
+        return self.scorer.read(out)
 
     def _paste(self, spec: EditSpec, old: Shown, region: GivenRegion | None) -> Shown:
         """The region of an object made anew in the place of the old one's; what "add" finds there stays."""
-        assert region is not None and self._scorer is not None
-        inside = region.region.grid(self.resolution)
+        inside = self._grid(region)
+        assert inside is not None
         before = occupancy(old.coords, self.resolution)
         kept = before if spec.mode == "add" else before & ~inside
         rows = torch.zeros(*before.shape, old.feats.shape[1])
@@ -181,7 +209,7 @@ class _Runner:
             anew = self.work / "anew" / f"{spec.name}.slat.h5"
             sample([spec.text], anew, self.model, seed=spec.seed, device=self.device, dtype=self.dtype,
                    overwrite=self.overwrite)  # fmt: skip
-            other = self._scorer.read(anew)
+            other = self.scorer.read(anew)
             rows[tuple(other.coords.long().T)] = other.feats
             grid = kept | occupancy(other.coords, self.resolution) & inside
         x, y, z = old.coords.long().T
@@ -193,7 +221,7 @@ class _Runner:
         latent = None
         if self.model.has(ENCODER):
             latent = structure_latent(self.networks(ENCODER), coords, self.resolution, self.device)
-        return Shown(coords, rows[tuple(coords.long().T)], latent, self._scorer.splats, self._scorer.meshes)
+        return Shown(coords, rows[tuple(coords.long().T)], latent, self.scorer.splats, self.scorer.meshes)
 
 
 def _applies(spec: EditSpec, method: str) -> bool:

@@ -38,6 +38,28 @@ def means(rows: Sequence[Mapping[str, Any]]) -> Means:
     }
 
 
+def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str]) -> Means:
+    """ "of - other" -> mode and "all" -> score -> mean, low, high, num of the differences, edit by edit.
+
+    An edit counts where both methods have the score. An interval without 0 says that one of them is ahead.
+    """
+    scores = {(row["method"], row["edit"]): (row["mode"], dict(_flat(row))) for row in rows}
+    out: Means = {}
+    for other in others:
+        groups: dict[str, dict[str, list[float]]] = {}
+        for (method, edit), (mode, own) in scores.items():
+            if method != of or (other, edit) not in scores:
+                continue
+            theirs = scores[other, edit][1]
+            for name in own.keys() & theirs.keys():
+                for group in (mode, "all"):
+                    groups.setdefault(group, {}).setdefault(name, []).append(own[name] - theirs[name])
+        out[f"{of} - {other}"] = {
+            mode: {name: _summary(v) for name, v in sorted(of_mode.items())} for mode, of_mode in groups.items()
+        }
+    return out
+
+
 def _flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
     for name, value in row.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trellis_cli.io.history import steps
 from trellis_cli.io.schema import GROUPS, ROOT_ATTRIBUTES
 from trellis_cli.io.stage_files import open_stage
 
@@ -18,6 +19,7 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     with open_stage(path) as file:
         made_by = {k: _value(file.attrs[k]) for k in ROOT_ATTRIBUTES if k in file.attrs}
+        steps(file.attrs, path.name)
         groups = {}
         for name in file.groups:
             group = file.group(name)
@@ -47,6 +49,7 @@ def _value(value: Any) -> Any:
 def as_text(report: dict[str, Any]) -> str:
     """The report for people: short ids, one line a dataset."""
     lines = [report["path"], f"  made by  {report['made_by'].get('command', '?')}"]
+    lines += [f"  from     {step['name']}: {step.get('command', '?')}" for step in report["made_by"].get("history", ())]
     lines.append(f"  format {report['made_by'].get('version')}, program {report['made_by'].get('program_version')}")
     for name, group in report["groups"].items():
         lines.append(f"/{name}  {group['meaning']}")
