@@ -2,7 +2,8 @@
 
     python ops/bench/commands.py [--repeat 3] [--text "log cabin"]
 
-Each command runs in a process of its own; the fastest of `repeat` runs counts, and the largest memory of all.
+Each command runs in a process of its own; the fastest of `repeat` runs counts, and the largest memory of all. `edit`
+works on the shipped samples.
 """
 
 import argparse
@@ -36,11 +37,18 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--text", default="log cabin")
     args = parser.parse_args()
+    house, robot, chair = ("samples/" + name for name in ("house.slat.h5", "robot.slat.h5", "chair.slat.h5"))
+    region, out = ["--box", "0.1,-0.5,0,0.5,0.5,0.5"], ["-o", "edited.slat.h5", "--overwrite"]
     commands = (
         ["--help"],
         ["sample", "--text", args.text, "-o", "x.slat.h5", "--overwrite"],
         ["decode", "x.slat.h5", "--format", "mesh", "--overwrite"],
         ["decode", "x.slat.h5", "--format", "gaussians", "--overwrite"],
+        ["data", "samples", "-o", "samples"],
+        ["edit", house, "--vary", "--text", "a snow-covered stone house", *out],
+        ["edit", house, *region, "--text", "a round tower", *out],
+        ["edit", robot, "--box", "-0.5,-0.5,0.3,0.5,0.5,0.5", "--remove", *out],
+        ["edit", chair, "--mask", "samples/seat.glb", "--image", "samples/leather.png", *out],
     )
     with tempfile.TemporaryDirectory() as folder:
         for command in commands:

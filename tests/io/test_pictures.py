@@ -27,3 +27,10 @@ def test_a_long_text_is_cut_to_the_width() -> None:
     assert long.shape[1] == 40
     np.testing.assert_array_equal(long, longer)
     assert (long[:10, -3:] == 255).all()
+
+
+def test_rows_of_unlike_length_stand_on_white() -> None:
+    sheet = labelled([("", [GREY, GREY]), ("", [GREY])])
+    h, w = GREY.shape[:2]
+    np.testing.assert_array_equal(sheet[h + 2 :, :w], GREY)
+    assert (sheet[h + 2 :, w:] == 255).all() and sheet.shape[1] == 2 * w + 2

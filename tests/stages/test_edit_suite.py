@@ -116,12 +116,15 @@ def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: P
 
 
 def test_means_have_intervals_that_hold_them() -> None:
+    """Nine edits; one of them is drawn twice and counts once."""
     rows = [
-        {"edit": "a", "method": "m", "mode": "add", "psnr": v, "seam": {"normal": 2 * v}, "gap": None} for v in range(9)
+        {"edit": str(v), "draw": 0, "method": "m", "mode": "add", "psnr": v, "seam": {"normal": 2 * v}, "gap": None}
+        for v in range(8)
     ]
+    rows += [{"edit": "8", "draw": k, "method": "m", "mode": "add", "psnr": v} for k, v in enumerate((7, 9))]
     table = means(rows)["m"]["add"]
-    assert table["psnr"]["mean"] == 4 and table["seam.normal"]["mean"] == 8 and table["psnr"]["num"] == 9
-    assert 0 < table["psnr"]["low"] < 4 < table["psnr"]["high"] < 8 and "gap" not in table
+    assert table["psnr"]["mean"] == 4 and table["seam.normal"]["mean"] == 7 and table["psnr"]["num"] == 9
+    assert 0 < table["psnr"]["low"] < 4 < table["psnr"]["high"] < 8 and not {"gap", "draw"} & table.keys()
     assert "add   m" in text_table(means(rows))
 
 
@@ -138,3 +141,13 @@ def test_differences_are_paired() -> None:
     every = found["a - b"]["all"]["gap"]
     assert every["num"] == 8 and every["mean"] == pytest.approx(-1.35) and -1.7 < every["low"] < every["high"] < -1
     assert found["a - b"]["add"]["gap"]["num"] == 4
+    rows += [{"edit": "0", "draw": 1, "method": m, "mode": "replace", "gap": v} for m, v in (("a", 9.0), ("b", 0.0))]
+    assert differences(rows, "a", ["b"])["a - b"]["all"]["gap"]["mean"] == pytest.approx(-1.35 + 5 / 8)
+
+
+def test_draws_differ_in_their_seeds_alone() -> None:
+    suite = read_suite("edit-mini")
+    tasks = suite.tasks(["house-roof"], draws=2)
+    assert [(t.stem, t.spec.seed) for t in tasks] == [("house-roof", 100), ("house-roof.1", 1100)]
+    assert tasks[0].spec == next(e for e in suite.edits if e.name == "house-roof")
+    assert [t.spec.name for t in suite.tasks()] == [e.name for e in suite.edits]

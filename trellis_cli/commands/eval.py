@@ -27,6 +27,7 @@ def eval(
             "--method", help="repaint, no-resampling or paste; repeatable, by default all.", show_default=False
         ),
     ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="How often each task is run, from other seeds.")] = 1,
     model: Annotated[
         str | None, typer.Option("--model", help="Instead of the suite's own.", show_default=False)
     ] = None,
@@ -55,7 +56,7 @@ def eval(
 
         result = eval_edits(
             read_suite(suite), out, work=work or out.with_suffix(".work"), model=model, only=only or (),
-            methods=method or METHODS, device=chosen, dtype=o.torso_dtype(dtype, chosen), sheet=sheet,
+            methods=method or METHODS, draws=draws, device=chosen, dtype=o.torso_dtype(dtype, chosen), sheet=sheet,
             overwrite=overwrite,
         )  # fmt: skip
         console.result(result.text, result.report, as_json=json)

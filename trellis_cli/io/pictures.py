@@ -36,12 +36,14 @@ def grid(pictures: Sequence[Tensor | np.ndarray], *, columns: int, gap: int = 2)
 
 
 def labelled(rows: Sequence[tuple[str, Sequence[Tensor | np.ndarray]]], *, gap: int = 2) -> np.ndarray:
-    """A row of equal pictures under each text, on white, uint8 [h, w, 3]. An empty text takes no room."""
+    """A row of equal pictures under each text, on white, uint8 [h, w, 3]; rows may differ. No text takes no room."""
     strips: list[np.ndarray] = []
     for text, pictures in rows:
         strip = grid(pictures, columns=len(pictures), gap=gap)
         strips += [_line(text, strip.shape[1], to_uint8(pictures[0]).shape[0]), strip] if text else [strip]
-    space = np.full((gap, max(s.shape[1] for s in strips), 3), 255, np.uint8)
+    width = max(strip.shape[1] for strip in strips)
+    strips = [np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255) for strip in strips]
+    space = np.full((gap, width, 3), 255, np.uint8)
     return np.concatenate([part for strip in strips for part in (strip, space)][:-1])
 
 

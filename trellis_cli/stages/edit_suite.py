@@ -1,7 +1,8 @@
 """A suite of edits: a TOML file that names assets and what is to be done to them, read strictly."""
 
 import tomllib
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -11,6 +12,7 @@ from trellis_cli.errors import FileError, RecipeError
 from trellis_cli.stages.edit_asset import Mode
 
 KINDS = ("edit",)
+SEED_STEP = 1000  # between the draws of an edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,19 @@ class EditSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """An edit with the seed of one of its draws."""
+
+    spec: EditSpec
+    draw: int = 0
+
+    @property
+    def stem(self) -> str:
+        """Of its files."""
+        return f"{self.spec.name}.{self.draw}" if self.draw else self.spec.name
+
+
+@dataclass(frozen=True, slots=True)
 class EditSuite:
     """Everything that is made and measured. `digest` of the contents goes into every score."""
 
@@ -49,6 +64,11 @@ class EditSuite:
     @property
     def table(self) -> dict[str, Any]:
         return asdict(self)
+
+    def tasks(self, only: Collection[str] = (), draws: int = 1) -> list[Task]:
+        """Every edit, or those named, so many times: draw k has the edit's seed + 1000 k."""
+        edits = [edit for edit in self.edits if not only or edit.name in only]
+        return [Task(replace(edit, seed=edit.seed + SEED_STEP * k), k) for edit in edits for k in range(draws)]
 
     def asset(self, name: str) -> AssetSpec:
         return next(asset for asset in self.assets if asset.name == name)

@@ -23,7 +23,7 @@ from trellis_cli.stages.edit_asset import ENCODER, FEATHER, ONCE, Change
 from trellis_cli.stages.edit_options import DEFAULT_RESAMPLING
 from trellis_cli.stages.edit_scores import Grid, Scorer, Scores, Shown
 from trellis_cli.stages.edit_sheet import SIZE, before_columns, cameras, check_sheet, save_sheet, sheet_row
-from trellis_cli.stages.edit_suite import EditSpec, EditSuite, mode_of
+from trellis_cli.stages.edit_suite import EditSpec, EditSuite, Task, mode_of
 from trellis_cli.stages.encode import structure_latent
 from trellis_cli.stages.eval_tables import differences, means, text_table
 from trellis_cli.stages.pipeline import Pipeline, fine_resolution
@@ -59,6 +59,7 @@ def eval_edits(
     model: str | None = None,
     only: Sequence[str] = (),
     methods: Sequence[str] = METHODS,
+    draws: int = 1,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     sheet: Path | None = None,
@@ -72,6 +73,7 @@ def eval_edits(
         only: names of edits; all by default.
         methods: "repaint" as `edit` does it by default, "no-resampling", and "paste": made anew by the same prompt and
             seed, and the region put in as it comes.
+        draws: how often each edit is made, each time from another seed; the means are of the edits' own means.
         sheet: a .png of the edits by "repaint": before, region, after.
 
     Raises:
@@ -81,24 +83,26 @@ def eval_edits(
     _check(suite, out, only, methods, overwrite)
     check_sheet("--sheet", sheet, overwrite=overwrite or out.exists())  # a run that goes on draws it again
     runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite)
-    edits = [e for e in suite.edits if not only or e.name in only]
+    tasks = suite.tasks(only, draws)
+    runs = [(task, m) for task in tasks for m in methods if _applies(task.spec, m)]
     rows, failed = [], []
-    tasks = [(e, m) for e in edits for m in methods if _applies(e, m)]
-    for spec, method in console.track(tasks, total=len(tasks), what="trellis eval"):
+    for task, method in console.track(runs, total=len(runs), what="trellis eval"):
+        spec = task.spec
         try:
-            rows.append({"edit": spec.name, "asset": spec.asset, "mode": spec.mode, "method": method,
-                         **runner.scores(spec, method)})  # fmt: skip
+            rows.append({"edit": spec.name, "draw": task.draw, "asset": spec.asset, "mode": spec.mode, "method": method,
+                         **runner.scores(task, method)})  # fmt: skip
         except (MissingError, DiskError, UsageError):
             raise
         except TrellisError as error:
-            _log.warning("%s, %s: %s", spec.name, method, error.problem)
-            failed.append({"edit": spec.name, "method": method, "reason": error.problem})
+            _log.warning("%s, %s: %s", task.stem, method, error.problem)
+            failed.append({"edit": spec.name, "draw": task.draw, "method": method, "reason": error.problem})
     report = {
         "suite": suite.name,
         "suite_digest": runner.suite_digest,
         "model": runner.model.provenance,
         "program_version": __version__,
         "dtype": str(dtype).removeprefix("torch."),
+        "draws": draws,
         "resampling": [asdict(walk) for walk in DEFAULT_RESAMPLING],
         "feather": FEATHER,
         "edits": rows,
@@ -108,7 +112,7 @@ def eval_edits(
     }
     write_text(out, json.dumps(report, indent=1, sort_keys=True) + "\n")
     if sheet is not None:
-        save_sheet(sheet, [runner.row(spec) for spec in edits])
+        save_sheet(sheet, [runner.row(task) for task in tasks if not task.draw])
     evaluation = Evaluation(out, report)
     if failed:
         console.note(evaluation.text)
@@ -133,9 +137,9 @@ class _Runner:
         self.pipeline = Pipeline(self.networks, flows=flows_for(model, "text"))
         self.suite_digest = _digest(suite.table)
 
-    def scores(self, spec: EditSpec, method: str) -> Scores:
+    def scores(self, task: Task, method: str) -> Scores:
         """Of one edit by one method: those of before, if all they depend on is the same, else anew."""
-        path = self.work / "scores" / method / f"{spec.name}.json"
+        spec, path = task.spec, self.work / "scores" / method / f"{task.stem}.json"
         walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
         key = _digest({
             "edit": asdict(spec), "asset": asdict(self.suite.asset(spec.asset)), "model": self.model.digest,
@@ -149,7 +153,7 @@ class _Runner:
                     return held["scores"]
             except (ValueError, KeyError, TypeError):  # cut off, or another file: scored again
                 pass
-        found = self._score(spec, method)
+        found = self._score(task, method)
         write_text(path, json.dumps({"key": key, "scores": found}, sort_keys=True) + "\n")
         return found
 
@@ -157,9 +161,9 @@ class _Runner:
     def scorer(self) -> Scorer:
         return Scorer(self.model, self.pipeline, self.resolution)
 
-    def row(self, spec: EditSpec) -> Row:
+    def row(self, task: Task) -> Row:
         """Pictures of an edit by "repaint"; of one that failed without an after."""
-        out = self._out(spec, "repaint")
+        spec, out = task.spec, self._out(task, "repaint")
         columns = before_columns(self.scorer.read(self._source(spec)).gaussians, self._grid(self._region(spec)))
         text = f"{spec.name}, {spec.mode}" + (f": {spec.text}" if spec.text else "")
         if not out.is_file():
@@ -170,8 +174,8 @@ class _Runner:
         asset = self.suite.asset(spec.asset)
         return make_asset(asset, self.model, self.work / "assets", device=self.device, dtype=self.dtype)
 
-    def _out(self, spec: EditSpec, method: str) -> Path:
-        return self.work / "edits" / method / f"{spec.name}.slat.h5"
+    def _out(self, task: Task, method: str) -> Path:
+        return self.work / "edits" / method / f"{task.stem}.slat.h5"
 
     def _region(self, spec: EditSpec) -> GivenRegion | None:
         return gather_region(spec.boxes, spec.spheres, resolution=self.resolution) if spec.mode != "vary" else None
@@ -179,16 +183,17 @@ class _Runner:
     def _grid(self, region: GivenRegion | None) -> Grid | None:
         return None if region is None else region.region.grid(self.resolution)
 
-    def _score(self, spec: EditSpec, method: str) -> Scores:
+    def _score(self, task: Task, method: str) -> Scores:
+        spec = task.spec
         source, region = self._source(spec), self._region(spec)
         old = self.scorer.read(source)
-        made = self._paste(spec, old, region) if method == "paste" else self._edit(spec, method, source, region)
+        made = self._paste(task, old, region) if method == "paste" else self._edit(task, method, source, region)
         empty = self.encoders.nothing("text")
         pair = self.encoders.pair(Prompt(spec.text)) if spec.text else empty
         return self.scorer.score(old, made, self._grid(region), spec.mode, pair, empty)
 
-    def _edit(self, spec: EditSpec, method: str, source: Path, region: GivenRegion | None) -> Shown:
-        out = self._out(spec, method)
+    def _edit(self, task: Task, method: str, source: Path, region: GivenRegion | None) -> Shown:
+        spec, out = task.spec, self._out(task, method)
         walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
         edit(
             [source], out, self.model, Change(mode_of(spec), region, resampling=walks),
@@ -197,16 +202,16 @@ class _Runner:
         )  # fmt: skip
         return self.scorer.read(out)
 
-    def _paste(self, spec: EditSpec, old: Shown, region: GivenRegion | None) -> Shown:
+    def _paste(self, task: Task, old: Shown, region: GivenRegion | None) -> Shown:
         """The region of an object made anew in the place of the old one's; what "add" finds there stays."""
-        inside = self._grid(region)
+        spec, inside = task.spec, self._grid(region)
         assert inside is not None
         before = occupancy(old.coords, self.resolution)
         kept = before if spec.mode == "add" else before & ~inside
         rows = torch.zeros(*before.shape, old.feats.shape[1])
         grid = kept
         if spec.mode != "remove":
-            anew = self.work / "anew" / f"{spec.name}.slat.h5"
+            anew = self.work / "anew" / f"{task.stem}.slat.h5"
             sample([spec.text], anew, self.model, seed=spec.seed, device=self.device, dtype=self.dtype,
                    overwrite=self.overwrite)  # fmt: skip
             other = self.scorer.read(anew)

@@ -1,6 +1,7 @@
 """Scores of many edits to means with intervals, and to a table for people."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,14 @@ Means = dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> Means:
-    """method -> mode -> score -> mean, low, high, num: over the edits that have the score; 95 % by bootstrap."""
+    """method -> mode -> score -> mean, low, high, num: over the edits that have the score; 95 % by bootstrap.
+
+    Of an edit that is drawn several times the mean of its draws counts, so that num is of edits.
+    """
     groups: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for row in rows:
-        of = groups.setdefault(row["method"], {}).setdefault(row["mode"], {})
-        for name, value in _flat(row):
+    for (method, _), (mode, scores) in _by_edit(rows).items():
+        of = groups.setdefault(method, {}).setdefault(mode, {})
+        for name, value in scores.items():
             of.setdefault(name, []).append(value)
     return {
         method: {mode: {name: _summary(v) for name, v in sorted(of.items())} for mode, of in modes.items()}
@@ -39,30 +43,47 @@ def means(rows: Sequence[Mapping[str, Any]]) -> Means:
 
 
 def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str]) -> Means:
-    """ "of - other" -> mode and "all" -> score -> mean, low, high, num of the differences, edit by edit.
+    """Of one method less each other: "of - other" -> mode, or "all" -> score -> mean, low, high, num.
 
-    An edit counts where both methods have the score. An interval without 0 says that one of them is ahead.
+    An edit counts with the draws of it that have the score by both. An interval without 0 says that one is ahead.
     """
-    scores = {(row["method"], row["edit"]): (row["mode"], dict(_flat(row))) for row in rows}
     out: Means = {}
     for other in others:
+        theirs = {(row["edit"], row.get("draw", 0)): dict(_flat(row)) for row in rows if row["method"] == other}
+        paired = []
+        for row in (row for row in rows if row["method"] == of):
+            partner = theirs.get((row["edit"], row.get("draw", 0)), {})
+            apart = {name: value - partner[name] for name, value in _flat(row) if name in partner}
+            paired.append({"edit": row["edit"], "mode": row["mode"], "method": of, **apart})
         groups: dict[str, dict[str, list[float]]] = {}
-        for (method, edit), (mode, own) in scores.items():
-            if method != of or (other, edit) not in scores:
-                continue
-            theirs = scores[other, edit][1]
-            for name in own.keys() & theirs.keys():
-                for group in (mode, "all"):
-                    groups.setdefault(group, {}).setdefault(name, []).append(own[name] - theirs[name])
+        for mode, scores in _by_edit(paired).values():
+            for group, (name, value) in product((mode, "all"), scores.items()):
+                groups.setdefault(group, {}).setdefault(name, []).append(value)
         out[f"{of} - {other}"] = {
             mode: {name: _summary(v) for name, v in sorted(of_mode.items())} for mode, of_mode in groups.items()
         }
     return out
 
 
+def _by_edit(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, dict[str, float]]]:
+    """method and edit -> mode, and score -> mean over the edit's draws that have it."""
+    modes: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        key = row["method"], row["edit"]
+        modes[key] = row["mode"]
+        for name, value in _flat(row):
+            found.setdefault(key, {}).setdefault(name, []).append(value)
+    return {
+        key: (mode, {name: sum(v) / len(v) for name, v in found.get(key, {}).items()}) for key, mode in modes.items()
+    }
+
+
 def _flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     out: list[tuple[str, float]] = []
     for name, value in row.items():
+        if name == "draw":
+            continue
         if isinstance(value, Mapping):
             out += _flat(value, f"{prefix}{name}.")
         elif isinstance(value, bool | int | float):
