@@ -10,9 +10,9 @@ from trellis_cli import recipes
 from trellis_cli.data import toybox
 from trellis_cli.data.manifest import split_of
 from trellis_cli.errors import FileError, RecipeError
-from trellis_cli.stages.edit_suite import read_suite
 from trellis_cli.stages.eval_tables import differences, means, text_table
 from trellis_cli.stages.region_options import parse_box
+from trellis_cli.stages.suites import read_suite
 
 SUITE = """
 name = "two"

@@ -1,17 +1,14 @@
 """A suite of edits: a TOML file that names assets and what is to be done to them, read strictly."""
 
-import tomllib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, cast, get_args
 
 from trellis_cli import recipes
-from trellis_cli.data import toybox
-from trellis_cli.errors import FileError, RecipeError
+from trellis_cli.errors import RecipeError
 from trellis_cli.stages.edit_asset import Mode
+from trellis_cli.stages.suite_names import check_names, check_toybox
 
-KINDS = ("edit",)
 SEED_STEP = 1000  # between the draws of an edit
 
 
@@ -74,46 +71,22 @@ class EditSuite:
         return next(asset for asset in self.assets if asset.name == name)
 
 
-def read_suite(name: str) -> EditSuite:
-    """A suite by path, or a shipped one by name.
-
-    Raises:
-        RecipeError: there is none, or it is not what a suite of edits is.
-        FileError: the file is no TOML.
-    """
-    shipped = recipes.folder() / recipes.SUITES / f"{name}.toml"
-    path = next((p for p in (Path(name), shipped) if p.is_file()), None)
-    if path is None:
-        raise RecipeError(f"no suite {name!r}", hint=f"give a path, or one of: {', '.join(recipes.suites())}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is not TOML: {error}", hint="a suite is a .toml file") from error
-    if table.get("kind") not in KINDS:
-        raise RecipeError(
-            f"{path.name}: kind is {table.get('kind')!r}", hint=f"suites of these kinds run: {', '.join(KINDS)}"
-        )
-    suite = recipes.build(EditSuite, table, where=path.name)
-    _check(suite, path.name)
+def edit_suite(table: dict[str, Any], where: str) -> EditSuite:
+    """A suite from its TOML table. Raises RecipeError for what no suite of edits is."""
+    suite = recipes.build(EditSuite, table, where=where)
+    _check(suite, where)
     return suite
 
 
 def _check(suite: EditSuite, where: str) -> None:
     """Raises RecipeError for names that are twice, missing or no names, and for modes and assets that do not exist."""
-    for kind, names in (("asset", [a.name for a in suite.assets]), ("edit", [e.name for e in suite.edits])):
-        if twice := [n for n in names if names.count(n) > 1]:
-            raise RecipeError(
-                f"{where}: two {kind}s are called {twice[0]!r}", hint="names name files: give each its own"
-            )
-        if bad := [n for n in names if not n or Path(n).name != n]:
-            raise RecipeError(f"{where}: {bad[0]!r} is no name of a file", hint=f"rename the {kind}")
+    check_names("asset", [asset.name for asset in suite.assets], where)
+    check_names("edit", [edit.name for edit in suite.edits], where)
     for asset in suite.assets:
         if bool(asset.toybox) == bool(asset.text):
             raise RecipeError(f"{where}: asset {asset.name!r} is a toybox object or a text, one of the two")
-        if asset.toybox and asset.toybox not in toybox.CATEGORIES:
-            raise RecipeError(
-                f"{where}: the toybox has no {asset.toybox!r}", hint=f"it has {', '.join(toybox.CATEGORIES)}"
-            )
+        if asset.toybox:
+            check_toybox(asset.toybox, where)
     known = {asset.name for asset in suite.assets}
     for edit in suite.edits:
         if edit.asset not in known:

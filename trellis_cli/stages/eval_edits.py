@@ -1,21 +1,17 @@
 """`eval` of a suite of edits: every asset made, every edit by every method, scored, and put into one table."""
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from trellis_cli import __version__, console
 from trellis_cli.data.prompt_lists import Prompt
-from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 from trellis_cli.geometry.regions import occupancy
-from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit import edit
@@ -25,30 +21,20 @@ from trellis_cli.stages.edit_scores import Grid, Scorer, Scores, Shown
 from trellis_cli.stages.edit_sheet import SIZE, before_columns, cameras, check_sheet, save_sheet, sheet_row
 from trellis_cli.stages.edit_suite import EditSpec, EditSuite, Task, mode_of
 from trellis_cli.stages.encode import structure_latent
+from trellis_cli.stages.eval_report import Evaluation, check_out, finished
 from trellis_cli.stages.eval_tables import differences, means, text_table
 from trellis_cli.stages.pipeline import Pipeline, fine_resolution
 from trellis_cli.stages.prompt_encoders import PromptEncoders
 from trellis_cli.stages.region_options import GivenRegion, gather_region
 from trellis_cli.stages.resident import Networks
 from trellis_cli.stages.sample import sample
+from trellis_cli.stages.score_cache import cached, digest
 from trellis_cli.stages.suite_assets import make_asset
 from trellis_cli.stages.view import Row, gaussian_row
 
 _log = logging.getLogger(__name__)
 METHODS = ("repaint", "no-resampling", "paste")
 SCORING = 1  # raised whenever a score is computed in another way, so that no old one is kept
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Where the scores are, all of them, and a table for people."""
-
-    out: Path
-    report: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        return f"{text_table(self.report['means'])}\n{self.out}: {len(self.report['edits'])} scores"
 
 
 def eval_edits(
@@ -110,17 +96,9 @@ def eval_edits(
         "means": means(rows),
         "differences": differences(rows, METHODS[0], [m for m in methods if m != METHODS[0]]),
     }
-    write_text(out, json.dumps(report, indent=1, sort_keys=True) + "\n")
     if sheet is not None:
         save_sheet(sheet, [runner.row(task) for task in tasks if not task.draw])
-    evaluation = Evaluation(out, report)
-    if failed:
-        console.note(evaluation.text)
-        raise SomeFailed(
-            f"{len(failed)} of {len(rows) + len(failed)} edits failed, the first: {failed[0]['reason']}",
-            hint=f"reasons in {out}",
-        )
-    return evaluation
+    return finished(out, report, f"{text_table(report['means'])}\n{len(rows)} scores", failed, len(rows))
 
 
 class _Runner:
@@ -135,27 +113,18 @@ class _Runner:
         self.networks = Networks(model, device=device, dtype=dtype)
         self.encoders = PromptEncoders(self.networks)
         self.pipeline = Pipeline(self.networks, flows=flows_for(model, "text"))
-        self.suite_digest = _digest(suite.table)
+        self.suite_digest = digest(suite.table)
 
     def scores(self, task: Task, method: str) -> Scores:
         """Of one edit by one method: those of before, if all they depend on is the same, else anew."""
         spec, path = task.spec, self.work / "scores" / method / f"{task.stem}.json"
         walks = DEFAULT_RESAMPLING if method == "repaint" else (ONCE, ONCE)
-        key = _digest({
+        depends = {
             "edit": asdict(spec), "asset": asdict(self.suite.asset(spec.asset)), "model": self.model.digest,
             "version": __version__, "scoring": SCORING, "walks": [asdict(w) for w in walks],
             "feather": FEATHER, "dtype": str(self.dtype),
-        })  # fmt: skip
-        if path.is_file() and not self.overwrite:
-            try:
-                held = json.loads(path.read_text(encoding="utf-8"))
-                if held["key"] == key:
-                    return held["scores"]
-            except (ValueError, KeyError, TypeError):  # cut off, or another file: scored again
-                pass
-        found = self._score(task, method)
-        write_text(path, json.dumps({"key": key, "scores": found}, sort_keys=True) + "\n")
-        return found
+        }  # fmt: skip
+        return cached(path, depends, lambda: self._score(task, method), anew=self.overwrite)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -235,23 +204,9 @@ def _applies(spec: EditSpec, method: str) -> bool:
 
 
 def _check(suite: EditSuite, out: Path, only: Sequence[str], methods: Sequence[str], overwrite: bool) -> None:
-    if out.suffix.lower() != ".json":
-        raise UsageError(f"-o {out}: scores are a .json", hint="for example -o scores.json")
-    if out.exists() and not overwrite and not _is_report(out):
-        raise UsageError(f"{out} exists and holds no scores", hint="pass --overwrite to replace it")
+    check_out(out, overwrite=overwrite)
     known = [e.name for e in suite.edits]
     if unknown := [name for name in only if name not in known]:
         raise UsageError(f"{suite.name} has no edit {unknown[0]!r}", hint=f"it has {', '.join(known)}")
     if unknown := [name for name in methods if name not in METHODS]:
         raise UsageError(f"there is no method {unknown[0]!r}", hint=f"one of: {', '.join(METHODS)}")
-
-
-def _is_report(path: Path) -> bool:
-    try:
-        return "suite_digest" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def _digest(table: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

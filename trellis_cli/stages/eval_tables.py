@@ -1,12 +1,11 @@
 """Scores of many edits to means with intervals, and to a table for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-import numpy as np
+from trellis_cli.metrics.uncertainty import mean_interval
 
-DRAWS, LEVEL = 1000, 95  # of the bootstrap over edits, and per cent of its means that an interval holds
 SHOWN = {  # column: score, or the difference of two
     "identical": "identical",
     "PSNR": "psnr",
@@ -37,9 +36,17 @@ def means(rows: Sequence[Mapping[str, Any]]) -> Means:
         for name, value in scores.items():
             of.setdefault(name, []).append(value)
     return {
-        method: {mode: {name: _summary(v) for name, v in sorted(of.items())} for mode, of in modes.items()}
+        method: {mode: {name: mean_interval(v) for name, v in sorted(of.items())} for mode, of in modes.items()}
         for method, modes in groups.items()
     }
+
+
+def object_means(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """score -> mean, low, high, num, over the objects that have it; 95 % by bootstrap. Nested scores as `a.b`."""
+    found: dict[str, list[float]] = {}
+    for name, value in (pair for row in rows for pair in _flat(row)):
+        found.setdefault(name, []).append(value)
+    return {name: mean_interval(values) for name, values in found.items()}
 
 
 def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str]) -> Means:
@@ -60,7 +67,7 @@ def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str
             for group, (name, value) in product((mode, "all"), scores.items()):
                 groups.setdefault(group, {}).setdefault(name, []).append(value)
         out[f"{of} - {other}"] = {
-            mode: {name: _summary(v) for name, v in sorted(of_mode.items())} for mode, of_mode in groups.items()
+            mode: {name: mean_interval(v) for name, v in sorted(of_mode.items())} for mode, of_mode in groups.items()
         }
     return out
 
@@ -91,14 +98,6 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     return out
 
 
-def _summary(values: Sequence[float]) -> dict[str, float]:
-    array = np.asarray(values, np.float64)
-    picks = np.random.default_rng(0).integers(len(array), size=(DRAWS, len(array)))
-    edge = (100 - LEVEL) / 2
-    low, high = np.percentile(array[picks].mean(1), [edge, 100 - edge])
-    return {"mean": float(array.mean()), "low": float(low), "high": float(high), "num": len(array)}
-
-
 def text_table(table: Means) -> str:
     """A row a mode and method; "-" where a score does not apply."""
     rows = [["mode", "method", "edits", *(name.strip() for name in SHOWN)]]
@@ -108,6 +107,11 @@ def text_table(table: Means) -> str:
             if mode in of:
                 num = max(int(s["num"]) for s in of[mode].values())
                 rows.append([mode, method, str(num), *(_cell(of[mode].get(score)) for score in SHOWN.values())])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each, in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 

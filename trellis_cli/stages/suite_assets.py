@@ -31,27 +31,35 @@ def make_asset(
     if spec.text:
         sample([spec.text], out, model, seed=spec.seed, device=device, dtype=dtype)
         return out
-    return encode_mesh(make_mesh(spec, folder), model, folder, device=device, dtype=dtype)
+    mesh, _ = make_toy(spec.toybox, spec.seed, folder / f"{spec.name}.glb")
+    return encode_mesh(mesh, model, folder, device=device, dtype=dtype)
 
 
 def encode_mesh(
-    mesh: Path, model: ModelFolder, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    mesh: Path,
+    model: ModelFolder,
+    folder: Path,
+    *,
+    num_views: int = VIEWS,
+    size: int = SIZE,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
     """A mesh file's latents, `<folder>/<name>.slat.h5`, and beside them what each stage on the way there made."""
     voxels, views, features, out = (folder / f"{mesh.stem}.{s}.h5" for s in ("voxels", "views", "features", "slat"))
     voxelize([mesh], voxels, resolution=fine_resolution(model))
-    render([mesh], views, num_views=VIEWS, size=SIZE)
+    render([mesh], views, num_views=num_views, size=size)
     featurize([voxels, views], features, device=device)
     encode([features], out, model, device=device, dtype=dtype)
     return out
 
 
-def make_mesh(spec: AssetSpec, folder: Path) -> Path:
-    """`<folder>/<name>.glb` of an object of the toybox."""
+def make_toy(category: str, seed: int, path: Path) -> tuple[Path, str]:
+    """An object of the toybox as a .glb, and its shortest caption."""
     from trellis_cli.data import toybox
 
-    path = folder / f"{spec.name}.glb"
-    data = textured_glb(prepared(toybox.make(spec.toybox, spec.seed).mesh, spec.name))
+    toy = toybox.make(category, seed)
+    data = textured_glb(prepared(toy.mesh, path.stem))
     if not path.is_file() or path.read_bytes() != data:
         write_bytes(path, data)
-    return path
+    return path, min(toy.captions, key=len)

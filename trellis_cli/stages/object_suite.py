@@ -1,0 +1,100 @@
+"""A suite of objects: which ones, and by which protocol they are put together again, and made anew from words.
+
+The protocol is the paper's appendix C.1; what it leaves open stands in the suite's file.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trellis_cli import recipes
+from trellis_cli.errors import RecipeError
+from trellis_cli.stages.suite_names import check_names, check_toybox
+
+REPRESENTATIONS = ("gaussians", "radiance-field")
+FEATURES = ("alexnet",)
+
+
+@dataclass(frozen=True, slots=True)
+class ToySpec:
+    """An object of the toybox: its category and seed."""
+
+    name: str
+    toybox: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """How near a decoded object comes to what was encoded.
+
+    representations: what the pictures are of. The surface is always the mesh's.
+    input_views, input_size: pictures that features are averaged over.
+    radius, fov_deg, size: of the one picture an object that is compared, from a random side.
+    depth_views, depth_size, points, f_radius: of the points on the outer surface.
+    """
+
+    representations: tuple[str, ...]
+    input_views: int
+    input_size: int
+    radius: float
+    fov_deg: float
+    size: int
+    depth_views: int
+    depth_size: int
+    points: int
+    f_radius: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How near what is made of the objects' captions comes to the objects, as a set.
+
+    yaws_deg, pitch_deg, radius, fov_deg, size: of the pictures of each object.
+    features: networks that look at them.
+    """
+
+    representation: str
+    radius: float
+    fov_deg: float
+    yaws_deg: tuple[float, ...]
+    pitch_deg: float
+    size: int
+    features: tuple[str, ...]
+    kernel_subsets: int
+    kernel_subset_size: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSuite:
+    """Everything that is made and measured."""
+
+    name: str
+    kind: str
+    model: str
+    reconstruction: Reconstruction
+    generation: Generation
+    objects: tuple[ToySpec, ...]
+
+    @property
+    def table(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def object_suite(table: dict[str, Any], where: str) -> ObjectSuite:
+    """A suite from its TOML table. Raises RecipeError for what no suite of objects is."""
+    suite = recipes.build(ObjectSuite, table, where=where)
+    check_names("object", [toy.name for toy in suite.objects], where)
+    for toy in suite.objects:
+        check_toybox(toy.toybox, where)
+    kinds = [*suite.reconstruction.representations, suite.generation.representation]
+    for found, known, key in (
+        (kinds, REPRESENTATIONS, "representation"),
+        (suite.generation.features, FEATURES, "feature"),
+    ):
+        if unknown := [name for name in found if name not in known]:
+            raise RecipeError(f"{where}: there is no {key} {unknown[0]!r}", hint=f"one of: {', '.join(known)}")
+    if len(suite.objects) < 2:
+        raise RecipeError(f"{where}: a set needs two objects at least", hint="add [[objects]]")
+    return suite

@@ -1,0 +1,104 @@
+"""How near an object that was encoded and decoded comes to the mesh it was: the paper's table 1."""
+
+import hashlib
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trellis_cli.errors import TrellisError
+from trellis_cli.geometry.cameras import Cameras, hammersley_cameras, orbit
+from trellis_cli.geometry.packed import Packed
+from trellis_cli.metrics.geometry import chamfer_distance, choose_points, f_score, points_from_depth
+from trellis_cli.metrics.image import psnr, ssim
+from trellis_cli.metrics.lpips import LPIPS
+from trellis_cli.renderers import gaussians as gaussian_renderer
+from trellis_cli.renderers import radiance_field as field_renderer
+from trellis_cli.renderers.mesh import render_views, textured
+from trellis_cli.representations.mesh import TexturedMesh
+from trellis_cli.stages.decode import Decoder
+from trellis_cli.stages.object_suite import Reconstruction
+from trellis_cli.stages.score_cache import Scores
+
+MAX_PSNR = 100.0  # equal pictures would make a mean infinite
+Pictures = Float[Tensor, "v 3 h w"]
+
+
+def random_camera(protocol: Reconstruction, name: str) -> Cameras:
+    """One camera on the sphere, evenly at random by the suite's seed and the object's name, looking at the centre."""
+    digest = hashlib.sha256(f"{protocol.seed}/{name}".encode()).digest()
+    u, v = (int.from_bytes(digest[8 * k : 8 * k + 8], "big") / 2**64 for k in range(2))
+    pitch = math.asin(2 * u - 1)
+    return orbit([2 * math.pi * v], [pitch], radius=protocol.radius, fov=math.radians(protocol.fov_deg))
+
+
+def on_black(rgba: np.ndarray) -> Pictures:
+    """uint8 pictures with straight alpha as floats on black."""
+    values = torch.from_numpy(rgba).float() / 255
+    return (values[..., :3] * values[..., 3:]).permute(0, 3, 1, 2)
+
+
+def reconstruction_scores(
+    truth: TexturedMesh,
+    latents: Packed,
+    decoders: dict[str, Decoder],
+    lpips: LPIPS,
+    protocol: Reconstruction,
+    name: str,
+) -> Scores:
+    """PSNR, SSIM and LPIPS of one picture by each representation; PSNR-N, LPIPS-N, CD and F-score of the mesh.
+
+    Args:
+        truth: in the cube. decoders: by kind, "mesh" among them.
+
+    Raises:
+        TrellisError: a decoder finds no surface.
+    """
+    camera = random_camera(protocol, name)
+    views = render_views(truth, camera, size=protocol.size, normals=True)
+    wanted = on_black(views.rgba)
+    scores: Scores = {}
+    for kind in protocol.representations:
+        scores[kind] = _alike(shown(decoders[kind], latents, camera, protocol.size), wanted, lpips)
+    made = textured(decoders["mesh"].mesh(latents))
+    assert views.normal is not None
+    normals = render_views(made, camera, size=protocol.size, normals=True, lit=False).normal
+    assert normals is not None
+    pair = [torch.from_numpy(n).float().permute(0, 3, 1, 2) / 255 for n in (normals, views.normal)]
+    likeness = _alike(pair[0], pair[1], lpips)
+    scores["normals"] = {"psnr": likeness["psnr"], "lpips": likeness["lpips"]}
+    clouds = [outer_points(mesh, protocol) for mesh in (made, truth)]
+    scores["mesh"] = {"chamfer": chamfer_distance(*clouds), "f_score": f_score(*clouds, radius=protocol.f_radius)}
+    return scores
+
+
+@torch.no_grad()
+def shown(decoder: Decoder, latents: Packed, cameras: Cameras, size: int) -> Pictures:
+    """Pictures of decoded latents on black, in [0, 1]."""
+    if decoder.kind == "gaussians":
+        images, _ = gaussian_renderer.render(decoder.gaussians(latents), cameras, size=size)
+    else:
+        images, _ = field_renderer.render(decoder.radiance_field(latents), cameras, size=size, supersample=2)
+    return images.float().cpu().permute(0, 3, 1, 2).clamp(0, 1)
+
+
+def outer_points(mesh: TexturedMesh, protocol: Reconstruction) -> Float[Tensor, "n 3"]:
+    """Points of what can be seen of a mesh from all around. Raises TrellisError where nothing can."""
+    cameras = hammersley_cameras(protocol.depth_views, radius=protocol.radius, fov=math.radians(protocol.fov_deg))
+    views = render_views(mesh, cameras, size=protocol.depth_size, supersample=1, depth=True)
+    assert views.depth is not None
+    points = points_from_depth(torch.from_numpy(views.depth), cameras.extrinsics, cameras.intrinsics)
+    if not len(points):
+        raise TrellisError("no view shows a surface", hint="decode it and look: `trellis decode`, `trellis view`")
+    return choose_points(points, protocol.points, torch.Generator().manual_seed(protocol.seed))
+
+
+@torch.no_grad()
+def _alike(images: Pictures, wanted: Pictures, lpips: LPIPS) -> Scores:
+    return {
+        "psnr": float(psnr(images, wanted).clamp(max=MAX_PSNR).mean()),
+        "ssim": float(ssim(images, wanted, border="crop")),
+        "lpips": float(lpips(images, wanted).mean()),
+    }
