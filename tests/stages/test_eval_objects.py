@@ -1,0 +1,183 @@
+"""Suites of objects: read strictly, each score held to a case that is known, and run on the tiny trained model."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_world import FIXED, World, trellis
+from trellis_cli.data import toybox
+from trellis_cli.data.manifest import split_of
+from trellis_cli.errors import RecipeError
+from trellis_cli.metrics.uncertainty import mean_interval, set_deviation
+from trellis_cli.stages.generation_scores import alexnet_features, cameras, generation_scores
+from trellis_cli.stages.object_suite import ObjectSuite
+from trellis_cli.stages.reconstruction_scores import outer_points, random_camera
+from trellis_cli.stages.score_cache import cached
+from trellis_cli.stages.suites import read_suite
+
+SMALL = """
+name = "small"
+kind = "objects"
+model = "mini"
+[reconstruction]
+representations = ["gaussians", "radiance-field"]
+input_views = 4
+input_size = 64
+radius = 2.0
+fov_deg = 40.0
+size = 64
+depth_views = 6
+depth_size = 32
+points = 500
+f_radius = 0.05
+[generation]
+representation = "gaussians"
+radius = 2.0
+fov_deg = 40.0
+yaws_deg = [0.0, 180.0]
+pitch_deg = 30.0
+size = 64
+features = ["alexnet"]
+kernel_subsets = 2
+kernel_subset_size = 3
+[[objects]]
+name = "hut"
+toybox = "house"
+seed = 5
+[[objects]]
+name = "seat"
+toybox = "chair"
+seed = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def mini() -> ObjectSuite:
+    suite = read_suite("mini")
+    assert isinstance(suite, ObjectSuite)
+    return suite
+
+
+def test_the_shipped_suite_is_what_it_says(mini: ObjectSuite) -> None:
+    assert len(mini.objects) == 20 == len({toy.toybox for toy in mini.objects})
+    assert all(split_of(toybox.make(toy.toybox, toy.seed).group) == "test" for toy in mini.objects)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "seat"', 'name = "hut"', "two objects are called"),
+        ('toybox = "chair"', 'toybox = "throne"', "the toybox has no"),
+        ('representation = "gaussians"', 'representation = "mesh"', "no representation 'mesh'"),
+        ('features = ["alexnet"]', 'features = ["eyes"]', "no feature 'eyes'"),
+        ("points = 500", "point = 500", "no such key 'point'"),
+        ('kind = "objects"', 'kind = "sing"', "kind is 'sing'"),
+    ],
+)
+def test_a_suite_that_is_none(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in SMALL
+    (tmp_path / "x.toml").write_text(SMALL.replace(old, new))
+    with pytest.raises(RecipeError, match=said):
+        read_suite(str(tmp_path / "x.toml"))
+
+
+def test_random_cameras_are_even_over_the_sphere_and_stay_where_they_are(mini: ObjectSuite) -> None:
+    protocol = mini.reconstruction
+    centres = torch.cat([random_camera(protocol, str(k)).centres for k in range(400)])
+    assert torch.allclose(centres.norm(dim=1), torch.tensor(2.0), atol=1e-5)
+    assert centres.mean(0).abs().max() < 3 * 2 / (3 * 400) ** 0.5
+    share_high = float((centres[:, 2] > 1).float().mean())  # a quarter of a sphere lies above half its radius
+    assert share_high == pytest.approx(0.25, abs=3 * (0.25 * 0.75 / 400) ** 0.5)
+    assert torch.equal(random_camera(protocol, "7").centres, centres[7:8])
+
+
+def test_what_lies_inside_an_object_is_not_among_its_points(mini: ObjectSuite) -> None:
+    from trellis_cli.renderers.mesh import textured
+    from trellis_cli.representations.mesh import Mesh
+
+    def box(half: float) -> tuple[torch.Tensor, torch.Tensor]:
+        corners = torch.tensor([[x, y, z] for x in (-half, half) for y in (-half, half) for z in (-half, half)])
+        quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+        return corners, torch.tensor([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
+
+    (outer, faces), (inner, more) = box(0.4), box(0.2)
+    mesh = textured(Mesh(torch.cat([outer, inner]), torch.cat([faces, more + 8])))
+    points = outer_points(mesh, mini.reconstruction)
+    assert len(points) == mini.reconstruction.points
+    assert (points.abs().max(1).values - 0.4).abs().max() < 1e-3
+
+
+def test_the_cameras_of_generated_objects(mini: ObjectSuite) -> None:
+    """Seen from yaws 0, 90, 180, 270 degrees at a pitch of 30: z = 2 sin 30, and opposite ones face each other."""
+    centres = cameras(mini.generation).centres
+    assert torch.allclose(centres[:, 2], torch.full((4,), 2 * math.sin(math.pi / 6)), atol=1e-5)
+    assert torch.allclose(centres[0, :2], -centres[2, :2], atol=1e-5)
+
+
+def test_a_set_is_near_itself_and_far_from_another(mini: ObjectSuite) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(12, 4, 16, generator=generator) for _ in range(2))
+    same, other = generation_scores(a, a, mini.generation), generation_scores(a, b + 1, mini.generation)
+    assert same["frechet"]["value"] == pytest.approx(0, abs=1e-6) and same["objects"] == 12 and same["pictures"] == 48
+    assert other["frechet"]["value"] > 16 and other["kernel"]["value"] > 100 * 0.1
+    assert 0 < other["frechet"]["deviation"] < other["frechet"]["value"]
+
+
+def test_features_tell_pictures_apart_and_know_them_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(2, 3, 64, 64, generator=generator)
+    found = alexnet_features(pictures)
+    assert found.shape == (2, 256) and torch.equal(found[:1], alexnet_features(pictures[:1]))
+    assert (found[0] - found[1]).norm() > 0.01 * found[0].norm() > 0
+
+
+def test_intervals_hold_what_they_say() -> None:
+    """Of 200 sets of 30 normal numbers about 95 % of the intervals hold the true mean."""
+    generator = np.random.default_rng(0)
+    held = sum(i["low"] < 0 < i["high"] for i in (mean_interval(list(generator.normal(size=30))) for _ in range(200)))
+    assert 180 <= held <= 198
+    values = generator.normal(size=400)
+    assert set_deviation(lambda which: float(values[which].mean()), 400) == pytest.approx(1 / 20, rel=0.25)
+
+
+def test_kept_scores_are_those_of_the_very_same(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, int]:
+        made.append(0)
+        return {"n": len(made)}
+
+    path = tmp_path / "x.json"
+    assert cached(path, {"a": 1, "b": 2}, make) == cached(path, {"b": 2, "a": 1}, make) == {"n": 1}
+    assert cached(path, {"a": 2, "b": 2}, make) == {"n": 2} and cached(path, {"a": 2, "b": 2}, make, anew=True) == {
+        "n": 3
+    }
+    path.write_text("{")  # a kill while it was copied
+    assert cached(path, {"a": 2, "b": 2}, make) == {"n": 4}
+
+
+def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
+    said = trellis(*command, "-o", tmp_path / "a.json", "--work", tmp_path / "a")
+    assert "gaussians.psnr" in said and "FD alexnet" in said
+    report = json.loads((tmp_path / "a.json").read_text())
+    hut = report["reconstruction"]["objects"]["hut"]
+    assert 0 < hut["gaussians"]["psnr"] < 100 and 0 < hut["mesh"]["chamfer"] < 2 and 0 <= hut["mesh"]["f_score"] <= 1
+    mean = report["reconstruction"]["means"]["radiance-field.psnr"]
+    psnrs = [o["radiance-field"]["psnr"] for o in report["reconstruction"]["objects"].values()]
+    assert mean["mean"] == pytest.approx(sum(psnrs) / 2) and mean["num"] == 2
+    assert report["generation"]["alexnet"]["pictures"] == 4 and report["failed"] == []
+    before = (tmp_path / "a.json").read_bytes()
+    trellis(*command, "-o", tmp_path / "b.json", "--work", tmp_path / "a")
+    assert (tmp_path / "b.json").read_bytes() == before
+    trellis(*command, "-o", tmp_path / "c.json", "--sheet", tmp_path / "x.png", code=2)
+    trellis(*command, "-o", tmp_path / "c.json", "--only", "nothing", code=2)
+    trellis(*command, "-o", tmp_path / "c.json", "--method", "paste", code=2)
+    (tmp_path / "a.json").write_text("[]")
+    trellis(*command, "-o", tmp_path / "a.json", code=2)
+    assert (tmp_path / "a.json").read_text() == "[]"
