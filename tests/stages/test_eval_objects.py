@@ -178,6 +178,82 @@ def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: P
     trellis(*command, "-o", tmp_path / "c.json", "--sheet", tmp_path / "x.png", code=2)
     trellis(*command, "-o", tmp_path / "c.json", "--only", "nothing", code=2)
     trellis(*command, "-o", tmp_path / "c.json", "--method", "paste", code=2)
+    trellis(*command, "-o", tmp_path / "c.json", "--part", "nothing", code=2)
     (tmp_path / "a.json").write_text("[]")
     trellis(*command, "-o", tmp_path / "a.json", code=2)
     assert (tmp_path / "a.json").read_text() == "[]"
+
+
+def report(path: Path, psnr: dict[str, float], frechet: float, **more: object) -> Path:
+    objects = {name: {"gaussians": {"psnr": value}} for name, value in psnr.items()}
+    score = {"value": frechet, "deviation": 1.0}
+    made = {"suite": "mini", "suite_digest": "a", "reconstruction": {"objects": objects},
+            "generation": {"objects": {}, "alexnet": {"frechet": score, "objects": 20}}, **more}  # fmt: skip
+    path.write_text(json.dumps(made))
+    return path
+
+
+def test_two_reports_are_compared_by_pairs(tmp_path: Path) -> None:
+    """Objects differ by 40 dB among themselves and by one between the reports; two are in one report alone."""
+    a = report(tmp_path / "a.json", {str(k): 10.0 + 5 * k for k in range(9)}, 8.0)
+    b = report(tmp_path / "b.json", {str(k): 11.0 + 5 * k + 0.1 * (k % 2) for k in range(1, 10)}, 9.0)
+    found = json.loads(trellis("eval", "--compare", a, b, "--json"))
+    psnr = found["reconstruction gaussians.psnr"]
+    assert psnr["num"] == 8 and psnr["difference"] == pytest.approx(1.05) and 1 < psnr["low"] < psnr["high"] < 1.1
+    frechet = found["generation frechet alexnet"]
+    assert frechet["difference"] == 1 and frechet["low"] == pytest.approx(1 - 1.96 * 2**0.5)
+    said = trellis("eval", "--compare", a, b)
+    stars = {line.split()[1]: line.endswith("*") for line in said.splitlines() if line.startswith(("recon", "gener"))}
+    assert stars == {"gaussians.psnr": True, "frechet": False}
+
+
+def test_reports_that_cannot_be_compared(tmp_path: Path) -> None:
+    a, b = report(tmp_path / "a.json", {"x": 1.0}, 1.0), report(tmp_path / "b.json", {"x": 1.0}, 1.0, suite="other")
+    trellis("eval", "--compare", a, b, code=2)
+    (tmp_path / "c.json").write_text("{}")
+    trellis("eval", "--compare", a, tmp_path / "c.json", code=3)
+    trellis("eval", "--compare", a, tmp_path / "missing.json", code=3)
+    trellis("eval", "-o", tmp_path / "x.json", code=2)
+    trellis("eval", "--suite", "edit-mini", "-o", tmp_path / "x.json", "--part", "generation", code=2)
+
+
+def test_shards_and_what_is_put_together_are_one_run_s(world: World, tmp_path: Path) -> None:
+    """Both shards into one folder; before the second has run, its objects are missing and said to be."""
+    from trellis_cli.session import in_shard
+
+    (tmp_path / "small.toml").write_text(SMALL.replace("size = 64", "size = 32"))
+    names = ["hut", "seat"]
+    parts = next(n for n in range(2, 40) if len({in_shard(name, (0, n)) for name in names}) == 2)
+    first = next(name for name in names if in_shard(name, (0, parts)))
+    command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
+    shared = ("--work", tmp_path / "work", "--part", "reconstruction")
+    trellis(*command, *shared, "-o", tmp_path / "0.json", "--shard", f"0/{parts}")
+    trellis(*command, *shared, "-o", tmp_path / "x.json", "--merge", code=5)
+    half = json.loads((tmp_path / "x.json").read_text())
+    assert list(half["reconstruction"]["objects"]) == [first] and "not scored yet" in half["failed"][0]["reason"]
+    trellis(*command, *shared, "-o", tmp_path / "1.json", "--only", next(name for name in names if name != first))
+    trellis(*command, *shared, "-o", tmp_path / "merged.json", "--merge")
+    trellis(*command, "-o", tmp_path / "whole.json", "--part", "reconstruction")
+    assert (tmp_path / "merged.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_broken_object_is_listed_and_does_not_stop_the_others(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trellis_cli.errors import FileError
+    from trellis_cli.stages import eval_objects
+
+    encode = eval_objects.encode_mesh
+
+    def broken(mesh: Path, *args: object, **options: object) -> Path:
+        if mesh.stem == "hut":
+            raise FileError("hut.glb: no triangles", hint="")
+        return encode(mesh, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(eval_objects, "encode_mesh", broken)
+    (tmp_path / "small.toml").write_text(SMALL.replace("size = 64", "size = 32"))
+    command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
+    trellis(*command, "-o", tmp_path / "a.json", "--part", "reconstruction", code=5)
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["failed"] == [{"object": "hut", "part": "reconstruction", "reason": "hut.glb: no triangles"}]
+    assert list(found["reconstruction"]["objects"]) == ["seat"]

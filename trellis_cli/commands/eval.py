@@ -11,8 +11,10 @@ from trellis_cli.errors import UsageError
 
 
 def eval(
-    suite: Annotated[str, typer.Option("--suite", help="A shipped suite's name, or a .toml.", show_default=False)],
-    out: o.Out,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="A shipped suite's name, or a .toml.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The .json to write.", show_default=False)] = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -22,15 +24,15 @@ def eval(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Run this task alone; repeatable.", show_default=False)
     ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="Of objects: reconstruction or generation; by default both.", show_default=False),
+    ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            "--method",
-            help="Of edits repaint, no-resampling or paste, else reconstruction or generation; repeatable.",
-            show_default=False,
-        ),
+        typer.Option("--method", help="Of edits: repaint, no-resampling or paste; by default all.", show_default=False),
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="How often each task is run, from other seeds.")] = 1,
+    draws: Annotated[int, typer.Option(min=1, help="Of edits: how often each is made, from other seeds.")] = 1,
     model: Annotated[
         str | None, typer.Option("--model", help="Instead of the suite's own.", show_default=False)
     ] = None,
@@ -38,6 +40,14 @@ def eval(
         Path | None,
         typer.Option("--sheet", help="A .png: each edit before, its region, and after.", show_default=False),
     ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--compare", metavar="A B", help="Instead of a run: how two reports differ.", show_default=False),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Compute nothing: put together what shards left in --work.")
+    ] = False,
+    shard: o.Shard = None,
     device: o.Device = "auto",
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
@@ -54,25 +64,23 @@ def eval(
 
     Example:  trellis eval --suite mini -o scores.json
     Example:  trellis eval --suite edit-mini -o edits.json
+    Example:  trellis eval --compare before.json after.json
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
-        from trellis_cli.stages.edit_suite import EditSuite
-        from trellis_cli.stages.eval_edits import METHODS, eval_edits
-        from trellis_cli.stages.eval_objects import PARTS, eval_objects
-        from trellis_cli.stages.suites import read_suite
+        if compare is not None:
+            from trellis_cli.stages.eval_compare import compare as compared
 
-        found, place = read_suite(suite), work or out.with_suffix(".work")
-        computed = o.torso_dtype(dtype, chosen)
-        if isinstance(found, EditSuite):
-            result = eval_edits(
-                found, out, work=place, model=model, only=only or (), methods=method or METHODS, draws=draws,
-                device=chosen, dtype=computed, sheet=sheet, overwrite=overwrite,
-            )  # fmt: skip
-        else:
-            if sheet is not None or draws > 1:
-                raise UsageError("--sheet and --draws are of suites of edits alone", hint="leave them out")
-            result = eval_objects(
-                found, out, work=place, model=model, only=only or (), parts=method or PARTS, device=chosen,
-                dtype=computed, overwrite=overwrite,
-            )  # fmt: skip
+            found, table = compared(compare)
+            console.result(table, found, as_json=json)
+            return
+        if suite is None or out is None:
+            raise UsageError("a run needs --suite and -o", hint="for example --suite mini -o scores.json")
+        from trellis_cli.session import parse_shard
+        from trellis_cli.stages.run_suite import run_suite
+
+        result = run_suite(
+            suite, out, work=work or out.with_suffix(".work"), model=model, only=only or (), parts=part or (),
+            methods=method or (), draws=draws, sheet=sheet, shard=parse_shard(shard), merge=merge, device=chosen,
+            dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+        )  # fmt: skip
         console.result(result.text, result.report, as_json=json)

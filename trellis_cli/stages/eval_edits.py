@@ -13,6 +13,7 @@ from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 from trellis_cli.geometry.regions import occupancy
 from trellis_cli.io.model_folders import ModelFolder, open_model
+from trellis_cli.session import in_shard
 from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit import edit
 from trellis_cli.stages.edit_asset import ENCODER, FEATHER, ONCE, Change
@@ -49,6 +50,8 @@ def eval_edits(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     sheet: Path | None = None,
+    shard: tuple[int, int] = (0, 1),
+    merge: bool = False,
     overwrite: bool = False,
 ) -> Evaluation:
     """Run a suite and write its scores as JSON; what `work` holds of it already is kept.
@@ -61,6 +64,8 @@ def eval_edits(
             seed, and the region put in as it comes.
         draws: how often each edit is made, each time from another seed; the means are of the edits' own means.
         sheet: a .png of the edits by "repaint": before, region, after.
+        shard: (i, n) runs the edits of this part of the assets alone.
+        merge: compute nothing, and put together what is in `work`.
 
     Raises:
         UsageError: an unknown edit or method, or an output that is no .json or in the way.
@@ -68,8 +73,8 @@ def eval_edits(
     """
     _check(suite, out, only, methods, overwrite)
     check_sheet("--sheet", sheet, overwrite=overwrite or out.exists())  # a run that goes on draws it again
-    runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite)
-    tasks = suite.tasks(only, draws)
+    runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite, merge)
+    tasks = [task for task in suite.tasks(only, draws) if in_shard(task.spec.asset, shard)]
     runs = [(task, m) for task in tasks for m in methods if _applies(task.spec, m)]
     rows, failed = [], []
     for task, method in console.track(runs, total=len(runs), what="trellis eval"):
@@ -105,10 +110,11 @@ class _Runner:
     """One suite and one model; networks stay in memory."""
 
     def __init__(
-        self, suite: EditSuite, model: ModelFolder, work: Path, device: str, dtype: torch.dtype, overwrite: bool
-    ) -> None:
+        self, suite: EditSuite, model: ModelFolder, work: Path, device: str, dtype: torch.dtype, overwrite: bool,
+        merge: bool,
+    ) -> None:  # fmt: skip
         self.suite, self.model, self.work, self.device, self.dtype = suite, model, work, device, dtype
-        self.overwrite = overwrite
+        self.overwrite, self.merge = overwrite, merge
         self.resolution = fine_resolution(model)
         self.networks = Networks(model, device=device, dtype=dtype)
         self.encoders = PromptEncoders(self.networks)
@@ -124,7 +130,8 @@ class _Runner:
             "version": __version__, "scoring": SCORING, "walks": [asdict(w) for w in walks],
             "feather": FEATHER, "dtype": str(self.dtype),
         }  # fmt: skip
-        return cached(path, depends, lambda: self._score(task, method), anew=self.overwrite)
+        make = None if self.merge else lambda: self._score(task, method)
+        return cached(path, depends, make, anew=self.overwrite)
 
     @cached_property
     def scorer(self) -> Scorer:

@@ -16,6 +16,7 @@ from trellis_cli.io.model_folders import ModelFolder, open_model
 from trellis_cli.io.stage_files import open_stage
 from trellis_cli.metrics.lpips import LPIPS, load_lpips
 from trellis_cli.renderers.mesh import render_views
+from trellis_cli.session import in_shard
 from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.eval_report import Evaluation, check_out, finished
 from trellis_cli.stages.eval_tables import aligned, object_means
@@ -39,9 +40,11 @@ def eval_objects(
     work: Path,
     model: str | None = None,
     only: Sequence[str] = (),
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] = (),
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    shard: tuple[int, int] = (0, 1),
+    merge: bool = False,
     overwrite: bool = False,
 ) -> Evaluation:
     """Run a suite and write its scores as JSON; what `work` holds of it already is kept.
@@ -50,16 +53,19 @@ def eval_objects(
         work: objects, latents and scores; the same suite goes on where it was stopped.
         model: instead of the suite's own.
         only: names of objects; all by default.
-        parts: of PARTS.
+        parts: of PARTS; all by default.
+        shard: (i, n) takes this part of the objects alone.
+        merge: compute nothing, and put together what is in `work`.
 
     Raises:
         UsageError: an unknown object or part, or an output that is no .json or in the way.
         MissingError: the model lacks a network that the protocol needs.
         SomeFailed: some objects failed; the others' scores are written, with the reasons.
     """
+    parts = parts or PARTS
     _check(suite, out, only, parts, overwrite)
-    runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite)
-    toys = [toy for toy in suite.objects if not only or toy.name in only]
+    runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite, merge)
+    toys = [toy for toy in suite.objects if (not only or toy.name in only) and in_shard(toy.name, shard)]
     found: dict[str, dict[str, Scores]] = {part: {} for part in parts}
     failed: list[dict[str, Any]] = []
     runs = [(part, toy) for part in parts for toy in toys]
@@ -101,10 +107,11 @@ class _Runner:
     """One suite and one model; networks stay in memory."""
 
     def __init__(
-        self, suite: ObjectSuite, model: ModelFolder, work: Path, device: str, dtype: torch.dtype, overwrite: bool
-    ) -> None:
+        self, suite: ObjectSuite, model: ModelFolder, work: Path, device: str, dtype: torch.dtype, overwrite: bool,
+        merge: bool,
+    ) -> None:  # fmt: skip
         self.suite, self.model, self.work, self.device, self.dtype = suite, model, work, device, dtype
-        self.overwrite = overwrite
+        self.overwrite, self.merge = overwrite, merge
         self._decoders: dict[str, Decoder] = {}
 
     def scores(self, part: str, toy: ToySpec) -> Scores:
@@ -114,7 +121,8 @@ class _Runner:
             "version": __version__, "scoring": SCORING, "dtype": str(self.dtype),
         }  # fmt: skip
         make = self._reconstruction if part == "reconstruction" else self._generation
-        return cached(self.work / part / f"{toy.name}.json", depends, lambda: make(toy), anew=self.overwrite)
+        run = None if self.merge else lambda: make(toy)
+        return cached(self.work / part / f"{toy.name}.json", depends, run, anew=self.overwrite)
 
     @cached_property
     def lpips(self) -> LPIPS:

@@ -44,7 +44,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> Means:
 def object_means(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """score -> mean, low, high, num, over the objects that have it; 95 % by bootstrap. Nested scores as `a.b`."""
     found: dict[str, list[float]] = {}
-    for name, value in (pair for row in rows for pair in _flat(row)):
+    for name, value in (pair for row in rows for pair in flat(row)):
         found.setdefault(name, []).append(value)
     return {name: mean_interval(values) for name, values in found.items()}
 
@@ -56,11 +56,11 @@ def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str
     """
     out: Means = {}
     for other in others:
-        theirs = {(row["edit"], row.get("draw", 0)): dict(_flat(row)) for row in rows if row["method"] == other}
+        theirs = {(row["edit"], row.get("draw", 0)): dict(flat(row)) for row in rows if row["method"] == other}
         paired = []
         for row in (row for row in rows if row["method"] == of):
             partner = theirs.get((row["edit"], row.get("draw", 0)), {})
-            apart = {name: value - partner[name] for name, value in _flat(row) if name in partner}
+            apart = {name: value - partner[name] for name, value in flat(row) if name in partner}
             paired.append({"edit": row["edit"], "mode": row["mode"], "method": of, **apart})
         groups: dict[str, dict[str, list[float]]] = {}
         for mode, scores in _by_edit(paired).values():
@@ -79,20 +79,21 @@ def _by_edit(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[s
     for row in rows:
         key = row["method"], row["edit"]
         modes[key] = row["mode"]
-        for name, value in _flat(row):
+        for name, value in flat(row):
             found.setdefault(key, {}).setdefault(name, []).append(value)
     return {
         key: (mode, {name: sum(v) / len(v) for name, v in found.get(key, {}).items()}) for key, mode in modes.items()
     }
 
 
-def _flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+def flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """Every number of nested scores, named `a.b`."""
     out: list[tuple[str, float]] = []
     for name, value in row.items():
         if name == "draw":
             continue
         if isinstance(value, Mapping):
-            out += _flat(value, f"{prefix}{name}.")
+            out += flat(value, f"{prefix}{name}.")
         elif isinstance(value, bool | int | float):
             out.append((prefix + name, float(value)))
     return out

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trellis_cli.errors import TrellisError
 from trellis_cli.io.aside import write_text
 
 Scores = dict[str, Any]
@@ -16,10 +17,15 @@ def digest(table: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
-def cached(path: Path, depends: Mapping[str, Any], make: Callable[[], Scores], *, anew: bool = False) -> Scores:
+def cached(path: Path, depends: Mapping[str, Any], make: Callable[[], Scores] | None, *, anew: bool = False) -> Scores:
     """The scores in a file, if they are of the very same; else those that `make` gives, put there.
 
+    Args:
+        make: None where nothing is to be computed.
+        anew: make them whatever is there.
+
     Raises:
+        TrellisError: nothing is to be computed, and they are not there.
         DiskError: the disk is full; and whatever `make` raises.
     """
     key = digest(depends)
@@ -30,6 +36,8 @@ def cached(path: Path, depends: Mapping[str, Any], make: Callable[[], Scores], *
                 return held["scores"]
         except (ValueError, KeyError, TypeError):  # cut off, or another file: scored again
             pass
+    if make is None:
+        raise TrellisError(f"{path} does not have it: not scored yet, or it failed", hint="run its --shard again")
     found = make()
     write_text(path, json.dumps({"key": key, "scores": found}, sort_keys=True) + "\n")
     return found

@@ -1,0 +1,41 @@
+"""`eval`: a suite by its kind, and the options that go with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trellis_cli.errors import UsageError
+from trellis_cli.stages.edit_suite import EditSuite
+from trellis_cli.stages.eval_edits import METHODS, eval_edits
+from trellis_cli.stages.eval_objects import eval_objects
+from trellis_cli.stages.eval_report import Evaluation
+from trellis_cli.stages.suites import read_suite
+
+
+def run_suite(
+    name: str,
+    out: Path,
+    *,
+    parts: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    draws: int = 1,
+    sheet: Path | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Run a suite by name or path. `options` are those that `eval_edits` and `eval_objects` share.
+
+    Raises:
+        UsageError: an option of another kind of suite; and whatever the two raise.
+    """
+    suite = read_suite(name)
+    if isinstance(suite, EditSuite):
+        _refuse(name, "objects", {"--part": parts})
+        return eval_edits(suite, out, methods=methods or METHODS, draws=draws, sheet=sheet, **options)
+    _refuse(name, "edits", {"--method": methods, "--draws": draws > 1, "--sheet": sheet})
+    return eval_objects(suite, out, parts=parts, **options)
+
+
+def _refuse(name: str, of: str, options: dict[str, Any]) -> None:
+    for option, given in options.items():
+        if given:
+            raise UsageError(f"{option} is of suites of {of}, and {name} is none", hint="leave it out")
