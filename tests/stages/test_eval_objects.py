@@ -13,7 +13,8 @@ from trellis_cli.data import toybox
 from trellis_cli.data.manifest import split_of
 from trellis_cli.errors import RecipeError
 from trellis_cli.metrics.uncertainty import mean_interval, set_deviation
-from trellis_cli.stages.generation_scores import alexnet_features, cameras, generation_scores
+from trellis_cli.stages.feature_networks import Features
+from trellis_cli.stages.generation_scores import cameras, generation_scores
 from trellis_cli.stages.object_suite import ObjectSuite
 from trellis_cli.stages.reconstruction_scores import outer_points, random_camera
 from trellis_cli.stages.score_cache import cached
@@ -122,7 +123,7 @@ def test_a_set_is_near_itself_and_far_from_another(mini: ObjectSuite) -> None:
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(12, 4, 16, generator=generator) for _ in range(2))
     same, other = generation_scores(a, a, mini.generation), generation_scores(a, b + 1, mini.generation)
-    assert same["frechet"]["value"] == pytest.approx(0, abs=1e-6) and same["objects"] == 12 and same["pictures"] == 48
+    assert same["frechet"]["value"] == pytest.approx(0, abs=1e-6) and same["objects"] == 12 and same["views"] == 48
     assert other["frechet"]["value"] > 16 and other["kernel"]["value"] > 100 * 0.1
     assert 0 < other["frechet"]["deviation"] < other["frechet"]["value"]
 
@@ -130,8 +131,9 @@ def test_a_set_is_near_itself_and_far_from_another(mini: ObjectSuite) -> None:
 def test_features_tell_pictures_apart_and_know_them_again() -> None:
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(2, 3, 64, 64, generator=generator)
-    found = alexnet_features(pictures)
-    assert found.shape == (2, 256) and torch.equal(found[:1], alexnet_features(pictures[:1]))
+    features = Features(Path())
+    found = features("alexnet", pictures)
+    assert found.shape == (2, 256) and torch.allclose(found[:1], features("alexnet", pictures[:1]), atol=1e-5)
     assert (found[0] - found[1]).norm() > 0.01 * found[0].norm() > 0
 
 
@@ -171,7 +173,7 @@ def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: P
     mean = report["reconstruction"]["means"]["radiance-field.psnr"]
     psnrs = [o["radiance-field"]["psnr"] for o in report["reconstruction"]["objects"].values()]
     assert mean["mean"] == pytest.approx(sum(psnrs) / 2) and mean["num"] == 2
-    assert report["generation"]["alexnet"]["pictures"] == 4 and report["failed"] == []
+    assert report["generation"]["alexnet"]["views"] == 4 and report["failed"] == []
     before = (tmp_path / "a.json").read_bytes()
     trellis(*command, "-o", tmp_path / "b.json", "--work", tmp_path / "a")
     assert (tmp_path / "b.json").read_bytes() == before
@@ -179,6 +181,7 @@ def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: P
     trellis(*command, "-o", tmp_path / "c.json", "--only", "nothing", code=2)
     trellis(*command, "-o", tmp_path / "c.json", "--method", "paste", code=2)
     trellis(*command, "-o", tmp_path / "c.json", "--part", "nothing", code=2)
+    trellis(*command, "-o", tmp_path / "c.json", "--data", tmp_path, code=2)
     (tmp_path / "a.json").write_text("[]")
     trellis(*command, "-o", tmp_path / "a.json", code=2)
     assert (tmp_path / "a.json").read_text() == "[]"
@@ -241,16 +244,16 @@ def test_a_broken_object_is_listed_and_does_not_stop_the_others(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trellis_cli.errors import FileError
-    from trellis_cli.stages import eval_objects
+    from trellis_cli.stages import object_runner
 
-    encode = eval_objects.encode_mesh
+    encode = object_runner.encode_mesh
 
     def broken(mesh: Path, *args: object, **options: object) -> Path:
         if mesh.stem == "hut":
             raise FileError("hut.glb: no triangles", hint="")
         return encode(mesh, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(eval_objects, "encode_mesh", broken)
+    monkeypatch.setattr(object_runner, "encode_mesh", broken)
     (tmp_path / "small.toml").write_text(SMALL.replace("size = 64", "size = 32"))
     command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
     trellis(*command, "-o", tmp_path / "a.json", "--part", "reconstruction", code=5)

@@ -40,6 +40,18 @@ def eval(
         Path | None,
         typer.Option("--sheet", help="A .png: each edit before, its region, and after.", show_default=False),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="The folder of the set that a suite chooses its objects from.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            help="Where downloaded weights of feature networks lie.",
+            show_default="~/.cache/trellis/weights",
+        ),
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option("--compare", metavar="A B", help="Instead of a run: how two reports differ.", show_default=False),
@@ -59,8 +71,8 @@ def eval(
 ) -> None:
     """Measure a model by a suite: how near it puts objects together again and makes new ones, or how it edits.
 
-    `mini` is the paper's two tables at a small size (docs/evaluation.md), `edit-mini` edits (docs/editing.md). Stopped,
-    it goes on where it was.
+    `toys4k` is the paper's protocol, `mini` the same at a small size and offline (docs/evaluation.md), `edit-mini` is
+    of edits (docs/editing.md). Stopped, it goes on where it was.
 
     Example:  trellis eval --suite mini -o scores.json
     Example:  trellis eval --suite edit-mini -o edits.json
@@ -80,7 +92,7 @@ def eval(
 
         result = run_suite(
             suite, out, work=work or out.with_suffix(".work"), model=model, only=only or (), parts=part or (),
-            methods=method or (), draws=draws, sheet=sheet, shard=parse_shard(shard), merge=merge, device=chosen,
-            dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+            methods=method or (), draws=draws, sheet=sheet, data=data, weights=weights, shard=parse_shard(shard),
+            merge=merge, device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
         )  # fmt: skip
         console.result(result.text, result.report, as_json=json)

@@ -3,7 +3,7 @@
 The protocol is the paper's appendix C.1; what it leaves open stands in the suite's file.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trellis_cli import recipes
@@ -11,7 +11,7 @@ from trellis_cli.errors import RecipeError
 from trellis_cli.stages.suite_names import check_names, check_toybox
 
 REPRESENTATIONS = ("gaussians", "radiance-field")
-FEATURES = ("alexnet",)
+FEATURES = ("alexnet", "incep", "dinov2", "point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Reconstruction:
     """How near a decoded object comes to what was encoded.
 
     representations: what the pictures are of. The surface is always the mesh's.
-    input_views, input_size: pictures that features are averaged over.
+    input_views, input_size, encoder: pictures that features are averaged over, and what makes features of them.
     radius, fov_deg, size: of the one picture an object that is compared, from a random side.
     depth_views, depth_size, points, f_radius: of the points on the outer surface.
     """
@@ -43,6 +43,7 @@ class Reconstruction:
     depth_size: int
     points: int
     f_radius: float
+    encoder: str = "alexnet"
     seed: int = 0
 
 
@@ -51,7 +52,10 @@ class Generation:
     """How near what is made of the objects' captions comes to the objects, as a set.
 
     yaws_deg, pitch_deg, radius, fov_deg, size: of the pictures of each object.
-    features: networks that look at them.
+    features: networks that look at them, or, "point", at farthest points of the outer surface.
+    steps, guidance: of both samplers; 0 and -1 for the model's own.
+    cloud: how many such points; depth_views, depth_size, points: of what they are taken from, as in `Reconstruction`.
+    clip_yaws_deg: of the pictures whose likeness to the prompt CLIP measures; none where CLIP is not asked.
     """
 
     representation: str
@@ -63,19 +67,46 @@ class Generation:
     features: tuple[str, ...]
     kernel_subsets: int
     kernel_subset_size: int
+    clip_yaws_deg: tuple[float, ...] = ()
+    steps: int = 0
+    guidance: float = -1.0
+    cloud: int = 4096
+    depth_views: int = 100
+    depth_size: int = 128
+    points: int = 100_000
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Objects of a set that the user has in a folder, by a rule that gives everyone the same.
+
+    The files' paths below the folder, sorted by the sha256 of salt, "/" and path; of these the first so many.
+
+    name: of the set; source: where it is to be had; layout: how it must lie.
+    min_aesthetic: what objects need at least, where the folder's captions.csv has scores.
+    """
+
+    name: str
+    source: str
+    layout: str
+    salt: str
+    reconstruction: int
+    generation: int
+    min_aesthetic: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectSuite:
-    """Everything that is made and measured."""
+    """Everything that is made and measured: toys that are named, or objects chosen from a set."""
 
     name: str
     kind: str
     model: str
     reconstruction: Reconstruction
     generation: Generation
-    objects: tuple[ToySpec, ...]
+    objects: tuple[ToySpec, ...] = ()
+    choice: Choice = field(default_factory=lambda: Choice("", "", "", "", 0, 0))
 
     @property
     def table(self) -> dict[str, Any]:
@@ -95,6 +126,8 @@ def object_suite(table: dict[str, Any], where: str) -> ObjectSuite:
     ):
         if unknown := [name for name in found if name not in known]:
             raise RecipeError(f"{where}: there is no {key} {unknown[0]!r}", hint=f"one of: {', '.join(known)}")
-    if len(suite.objects) < 2:
+    if bool(suite.choice.name) == bool(suite.objects):
+        raise RecipeError(f"{where}: it names objects, or chooses from a set", hint="[[objects]] or [choice]")
+    if suite.objects and len(suite.objects) < 2:
         raise RecipeError(f"{where}: a set needs two objects at least", hint="add [[objects]]")
     return suite

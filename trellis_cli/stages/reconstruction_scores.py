@@ -19,7 +19,7 @@ from trellis_cli.renderers import radiance_field as field_renderer
 from trellis_cli.renderers.mesh import render_views, textured
 from trellis_cli.representations.mesh import TexturedMesh
 from trellis_cli.stages.decode import Decoder
-from trellis_cli.stages.object_suite import Reconstruction
+from trellis_cli.stages.object_suite import Generation, Reconstruction
 from trellis_cli.stages.score_cache import Scores
 
 MAX_PSNR = 100.0  # equal pictures would make a mean infinite
@@ -84,7 +84,7 @@ def shown(decoder: Decoder, latents: Packed, cameras: Cameras, size: int) -> Pic
     return images.float().cpu().permute(0, 3, 1, 2).clamp(0, 1)
 
 
-def outer_points(mesh: TexturedMesh, protocol: Reconstruction) -> Float[Tensor, "n 3"]:
+def outer_points(mesh: TexturedMesh, protocol: Reconstruction | Generation) -> Float[Tensor, "n 3"]:
     """Points of what can be seen of a mesh from all around. Raises TrellisError where nothing can."""
     cameras = hammersley_cameras(protocol.depth_views, radius=protocol.radius, fov=math.radians(protocol.fov_deg))
     views = render_views(mesh, cameras, size=protocol.depth_size, supersample=1, depth=True)

@@ -20,6 +20,8 @@ def run_suite(
     methods: Sequence[str] = (),
     draws: int = 1,
     sheet: Path | None = None,
+    data: Path | None = None,
+    weights: Path | None = None,
     **options: Any,
 ) -> Evaluation:
     """Run a suite by name or path. `options` are those that `eval_edits` and `eval_objects` share.
@@ -29,10 +31,10 @@ def run_suite(
     """
     suite = read_suite(name)
     if isinstance(suite, EditSuite):
-        _refuse(name, "objects", {"--part": parts})
+        _refuse(name, "objects", {"--part": parts, "--data": data, "--weights": weights})
         return eval_edits(suite, out, methods=methods or METHODS, draws=draws, sheet=sheet, **options)
     _refuse(name, "edits", {"--method": methods, "--draws": draws > 1, "--sheet": sheet})
-    return eval_objects(suite, out, parts=parts, **options)
+    return eval_objects(suite, out, parts=parts, data=data, weights=weights, **options)
 
 
 def _refuse(name: str, of: str, options: dict[str, Any]) -> None:

@@ -40,16 +40,20 @@ def encode_mesh(
     model: ModelFolder,
     folder: Path,
     *,
+    name: str | None = None,
     num_views: int = VIEWS,
     size: int = SIZE,
+    encoder: str = "alexnet",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """A mesh file's latents, `<folder>/<name>.slat.h5`, and beside them what each stage on the way there made."""
-    voxels, views, features, out = (folder / f"{mesh.stem}.{s}.h5" for s in ("voxels", "views", "features", "slat"))
+    """A mesh file's latents, `<folder>/<name>.slat.h5` (by default its stem), beside what each stage made."""
+    voxels, views, features, out = (
+        folder / f"{name or mesh.stem}.{s}.h5" for s in ("voxels", "views", "features", "slat")
+    )
     voxelize([mesh], voxels, resolution=fine_resolution(model))
     render([mesh], views, num_views=num_views, size=size)
-    featurize([voxels, views], features, device=device)
+    featurize([voxels, views], features, encoder=encoder, device=device)
     encode([features], out, model, device=device, dtype=dtype)
     return out
 

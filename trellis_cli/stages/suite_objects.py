@@ -1,0 +1,96 @@
+"""The objects of a suite: toys, or files of a set that the user has."""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trellis_cli.errors import FileError, MissingError, UsageError
+from trellis_cli.io.digests import source_digest
+from trellis_cli.io.mesh_files import READABLE
+from trellis_cli.stages.object_suite import ObjectSuite, ToySpec
+from trellis_cli.stages.suite_assets import make_toy
+
+CAPTIONS = "captions.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteObject:
+    """One object. name: of its files; source: a toy, or a mesh file; caption: None where it has none."""
+
+    name: str
+    source: ToySpec | Path
+    caption: str | None = None
+
+    def mesh(self, folder: Path) -> tuple[Path, str | None]:
+        """Its mesh file, of a toy made in `folder`, and its caption."""
+        if isinstance(self.source, Path):
+            return self.source, self.caption
+        return make_toy(self.source.toybox, self.source.seed, folder / f"{self.name}.glb")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides what it is. Raises FileError for a file that is gone."""
+        if isinstance(self.source, Path):
+            return {"file": self.name, "sha256": source_digest(self.source), "caption": self.caption}
+        return {"toybox": self.source.toybox, "seed": self.source.seed}
+
+
+def suite_objects(suite: ObjectSuite, data: Path | None) -> dict[str, list[SuiteObject]]:
+    """Part of the protocol -> its objects.
+
+    Raises:
+        UsageError: a folder for a suite that names its objects.
+        MissingError: no folder for a suite that chooses from a set; the hint says where to get it and how it must lie.
+        FileError: the folder holds fewer objects than that, or a captions.csv that is none.
+    """
+    if suite.objects:
+        if data is not None:
+            raise UsageError(f"{suite.name} needs no --data: its objects are made", hint="leave it out")
+        toys = [SuiteObject(toy.name, toy) for toy in suite.objects]
+        return {"reconstruction": toys, "generation": toys}
+    choice = suite.choice
+    if data is None or not data.is_dir():
+        said = "no --data" if data is None else f"--data {data} is no folder"
+        raise MissingError(f"{said}: {choice.name} is not shipped", hint=f"{choice.source}; {choice.layout}")
+    captions = read_captions(data / CAPTIONS, choice.min_aesthetic)
+    every = chosen(data, choice.salt, captions)
+    wanted = max(choice.reconstruction, choice.generation)
+    if len(every) < wanted:
+        raise FileError(
+            f"{data} holds {len(every)} objects of {choice.name}, and the suite takes {wanted}", hint=choice.layout
+        )
+    return {"reconstruction": every[: choice.reconstruction], "generation": every[: choice.generation]}
+
+
+def chosen(data: Path, salt: str, captions: dict[str, str] | None) -> list[SuiteObject]:
+    """Every mesh below a folder, or of these those with a caption, in the order of the suite's rule."""
+    paths = sorted(p.relative_to(data).as_posix() for p in data.rglob("*") if p.name.lower().endswith(READABLE))
+    if captions is not None:
+        paths = [path for path in paths if path in captions]
+    paths.sort(key=lambda path: hashlib.sha256(f"{salt}/{path}".encode()).hexdigest())
+    return [
+        SuiteObject(path.replace("/", "__"), data / path, None if captions is None else captions[path])
+        for path in paths
+    ]
+
+
+def read_captions(path: Path, min_aesthetic: float) -> dict[str, str] | None:
+    """File below the folder -> caption, of a table with the columns file, caption and, if need be, aesthetic_score.
+
+    None where there is no such table. Raises FileError for one that is none.
+    """
+    if not path.is_file():
+        return None
+    out: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if float(row.get("aesthetic_score") or min_aesthetic) >= min_aesthetic:
+                    out[row["file"]] = row["caption"]
+    except (KeyError, ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise FileError(
+            f"{path}: no table of captions: {error}", hint="a header with file,caption and perhaps aesthetic_score"
+        ) from error
+    return out
