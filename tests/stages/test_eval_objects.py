@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,13 @@ def test_a_suite_is_run_and_gives_the_same_bytes_again(world: World, tmp_path: P
     assert mean["mean"] == pytest.approx(sum(psnrs) / 2) and mean["num"] == 2
     assert report["generation"]["alexnet"]["views"] == 4 and report["failed"] == []
     before = (tmp_path / "a.json").read_bytes()
+    trellis(*command, "-o", tmp_path / "page.html", "--work", tmp_path / "a")
+    assert (tmp_path / "page.json").read_bytes() == before
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 * 5 + 2 * 4 and page.count("<svg") == len(
+        report["reconstruction"]["means"]
+    )
+    assert not re.search(r"(src|href)=.?(http|//|/|\.)", page)  # it opens from disk
     trellis(*command, "-o", tmp_path / "b.json", "--work", tmp_path / "a")
     assert (tmp_path / "b.json").read_bytes() == before
     trellis(*command, "-o", tmp_path / "c.json", "--sheet", tmp_path / "x.png", code=2)
@@ -260,3 +268,20 @@ def test_a_broken_object_is_listed_and_does_not_stop_the_others(
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["failed"] == [{"object": "hut", "part": "reconstruction", "reason": "hut.glb: no triangles"}]
     assert list(found["reconstruction"]["objects"]) == ["seat"]
+
+
+def test_a_page_ranks_by_what_is_good_and_escapes_what_it_is_told(tmp_path: Path) -> None:
+    from trellis_cli.stages.eval_html import histogram, ranked, write_html
+
+    values = {"a": 0.1, "b": 0.3, "c": 0.2}
+    assert ranked(values, "gaussians.psnr") == ["b", "c", "a"] and ranked(values, "mesh.chamfer") == ["a", "c", "b"]
+    bars = re.findall(r'height="([0-9.]+)"/>', histogram("psnr", [1.0, 1.0, 1.0, 2.0]))
+    assert float(bars[0]) == 58 and float(bars[-1]) == pytest.approx(58 / 3, abs=0.1) and set(bars[1:-1]) == {"0.0"}
+    made = {
+        "suite": "<b>", "model": {"id": "m"}, "program_version": "0", "dtype": "float32", "protocol": {},
+        "failed": [{"object": "x", "part": "generation", "reason": "<script>"}],
+        "generation": {"missing": {}, "objects": {"y": {"prompt": "<img>"}}},
+    }  # fmt: skip
+    write_html(tmp_path / "x.html", made, lambda part, name: {"object": torch.zeros(3, 4, 4)})
+    page = (tmp_path / "x.html").read_text()
+    assert "&lt;script&gt;" in page and "&lt;img&gt;" in page and "<script" not in page and "<b>" not in page

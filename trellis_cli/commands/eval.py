@@ -14,7 +14,12 @@ def eval(
     suite: Annotated[
         str | None, typer.Option("--suite", help="A shipped suite's name, or a .toml.", show_default=False)
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="The .json to write.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="A .json; of objects also an .html, with the .json beside.", show_default=False
+        ),
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +79,7 @@ def eval(
     `toys4k` is the paper's protocol, `mini` the same at a small size and offline (docs/evaluation.md), `edit-mini` is
     of edits (docs/editing.md). Stopped, it goes on where it was.
 
-    Example:  trellis eval --suite mini -o scores.json
+    Example:  trellis eval --suite mini -o report.html
     Example:  trellis eval --suite edit-mini -o edits.json
     Example:  trellis eval --compare before.json after.json
     """

@@ -13,7 +13,8 @@ from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.metrics.uncertainty import mean_interval
 from trellis_cli.session import in_shard
-from trellis_cli.stages.eval_report import Evaluation, check_out, finished
+from trellis_cli.stages.eval_html import write_html
+from trellis_cli.stages.eval_report import Evaluation, check_html, check_out, finished
 from trellis_cli.stages.eval_tables import aligned, object_means
 from trellis_cli.stages.feature_networks import Features, weights_folder
 from trellis_cli.stages.generation_scores import generation_scores
@@ -33,6 +34,7 @@ def eval_objects(
     data: Path | None = None,
     weights: Path | None = None,
     model: str | None = None,
+    html: Path | None = None,
     only: Sequence[str] = (),
     parts: Sequence[str] = (),
     device: str = "cpu",
@@ -48,6 +50,7 @@ def eval_objects(
         data: the folder of the set that a suite chooses from.
         weights: where weights that were downloaded lie (see `feature_networks.weights_folder`).
         model: instead of the suite's own.
+        html: a page with the tables, distributions and pictures, written beside the JSON.
         only: names of objects; all by default.
         parts: of PARTS; all by default.
         shard: (i, n) takes this part of the objects alone.
@@ -60,6 +63,7 @@ def eval_objects(
     """
     parts = parts or PARTS
     check_out(out, overwrite=overwrite)
+    check_html(html, overwrite=overwrite or out.exists())  # a run that goes on writes it again
     objects = suite_objects(suite, data)
     _check(suite, objects, only, parts)
     runner = ObjectRunner(
@@ -92,6 +96,9 @@ def eval_objects(
         report["reconstruction"] = {"objects": rows, "means": object_means(rows.values())}
     if "generation" in parts:
         report["generation"] = _generation(suite, found["generation"], runner.missing)
+    if html is not None:
+        by_name = {(part, o.name): o for part in parts for o in objects[part]}
+        write_html(html, report, lambda part, name: runner.pictures(part, by_name[part, name]))
     return finished(out, report, _table(report), failed, len(runs) - len(failed))
 
 

@@ -29,9 +29,15 @@ class Evaluation:
 def check_out(out: Path, *, overwrite: bool = False) -> None:
     """Raises UsageError for an output that is no .json, or another file in the way; a report is written anew."""
     if out.suffix.lower() != ".json":
-        raise UsageError(f"-o {out}: scores are a .json", hint="for example -o scores.json")
+        raise UsageError(f"-o {out}: scores are a .json, or a page, .html", hint="for example -o scores.json")
     if out.exists() and not overwrite and not _is_report(out):
         raise UsageError(f"{out} exists and holds no scores", hint="pass --overwrite to replace it")
+
+
+def check_html(html: Path | None, *, overwrite: bool = False) -> None:
+    """Raises UsageError for a page that cannot be written; before the work, not after it."""
+    if html is not None and html.exists() and not overwrite:
+        raise UsageError(f"{html} exists", hint="pass --overwrite to replace it")
 
 
 def finished(

@@ -46,7 +46,7 @@ def object_means(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float
     found: dict[str, list[float]] = {}
     for name, value in (pair for row in rows for pair in flat(row)):
         found.setdefault(name, []).append(value)
-    return {name: mean_interval(values) for name, values in found.items()}
+    return {name: mean_interval(values) for name, values in sorted(found.items())}
 
 
 def differences(rows: Sequence[Mapping[str, Any]], of: str, others: Sequence[str]) -> Means:

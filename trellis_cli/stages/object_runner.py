@@ -23,7 +23,14 @@ from trellis_cli.stages.feature_networks import NETWORKS, Features
 from trellis_cli.stages.generation_scores import cameras
 from trellis_cli.stages.object_suite import ObjectSuite
 from trellis_cli.stages.pipeline import SamplerSettings
-from trellis_cli.stages.reconstruction_scores import on_black, outer_points, reconstruction_scores, shown
+from trellis_cli.stages.reconstruction_scores import (
+    SideBySide,
+    on_black,
+    outer_points,
+    reconstruction_scores,
+    shown,
+    side_by_side,
+)
 from trellis_cli.stages.sample import model_settings, sample
 from trellis_cli.stages.score_cache import Scores, cached
 from trellis_cli.stages.sources import into_cube
@@ -105,7 +112,22 @@ class ObjectRunner:
         run = None if self.merge else lambda: make(one)
         return cached(self.work / part / name / f"{one.name}.json", depends, run, anew=self.overwrite)
 
+    def pictures(self, part: str, one: SuiteObject) -> dict[str, Tensor]:
+        """What a reader should see of an object, by label: [3 h w] in [0, 1]."""
+        if part == "reconstruction":
+            seen = self._side_by_side(one)
+            by = {"object": seen.truth, **seen.by, "normals": seen.truth_normals, "normals of the mesh": seen.normals}
+            return {label: images[0] for label, images in by.items()}
+        mesh, caption = one.mesh(self.work / "objects")
+        made = self._pictures(self._sampled(one, caption or ""))
+        real = self._views(into_cube(mesh)[0])
+        return {"object": real[0], "made": made[0], "object ": real[len(real) // 2], "made ": made[len(made) // 2]}
+
     def _reconstruction(self, one: SuiteObject) -> Scores:
+        seen, truth = self._side_by_side(one), into_cube(one.mesh(self.work / "objects")[0])[0]
+        return reconstruction_scores(truth, seen, self.lpips, self.suite.reconstruction)
+
+    def _side_by_side(self, one: SuiteObject) -> SideBySide:
         protocol = self.suite.reconstruction
         mesh, _ = one.mesh(self.work / "objects")
         slat = encode_mesh(
@@ -113,8 +135,7 @@ class ObjectRunner:
             size=protocol.input_size, encoder=protocol.encoder, device=self.device, dtype=self.dtype,
         )  # fmt: skip
         decoders = {kind: self.decoder(kind) for kind in (*protocol.representations, "mesh")}
-        truth, _ = into_cube(mesh)
-        return reconstruction_scores(truth, self._latents(slat), decoders, self.lpips, protocol, one.name)
+        return side_by_side(into_cube(mesh)[0], self._latents(slat), decoders, protocol, one.name)
 
     def _generation(self, name: str, one: SuiteObject) -> Scores:
         """Features of an object, and of what the model makes of its caption; or the likeness of that to the caption."""
@@ -129,9 +150,12 @@ class ObjectRunner:
             return {
                 side: self.features(name, c[None]).tolist() for side, c in zip(("made", "real"), clouds, strict=True)
             }
+        pair = (self._pictures(made), self._views(real))
+        return {side: self.features(name, views).tolist() for side, views in zip(("made", "real"), pair, strict=True)}
+
+    def _views(self, mesh: TexturedMesh) -> Tensor:
         protocol = self.suite.generation
-        views = on_black(render_views(real, cameras(protocol), size=protocol.size).rgba)
-        return {"made": self.features(name, self._pictures(made)).tolist(), "real": self.features(name, views).tolist()}
+        return on_black(render_views(mesh, cameras(protocol), size=protocol.size).rgba)
 
     def _pictures(self, latents: Packed, yaws_deg: tuple[float, ...] | None = None) -> Tensor:
         protocol = self.suite.generation

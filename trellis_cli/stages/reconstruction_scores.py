@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,15 +41,21 @@ def on_black(rgba: np.ndarray) -> Pictures:
     return (values[..., :3] * values[..., 3:]).permute(0, 3, 1, 2)
 
 
-def reconstruction_scores(
-    truth: TexturedMesh,
-    latents: Packed,
-    decoders: dict[str, Decoder],
-    lpips: LPIPS,
-    protocol: Reconstruction,
-    name: str,
-) -> Scores:
-    """PSNR, SSIM and LPIPS of one picture by each representation; PSNR-N, LPIPS-N, CD and F-score of the mesh.
+@dataclass(frozen=True, slots=True, eq=False)
+class SideBySide:
+    """One object and what became of it, from its camera. by: kind to picture; normals: of the surfaces, in [0, 1]."""
+
+    truth: Pictures
+    by: dict[str, Pictures]
+    truth_normals: Pictures
+    normals: Pictures
+    mesh: TexturedMesh
+
+
+def side_by_side(
+    truth: TexturedMesh, latents: Packed, decoders: dict[str, Decoder], protocol: Reconstruction, name: str
+) -> SideBySide:
+    """Pictures of an object and of its reconstruction.
 
     Args:
         truth: in the cube. decoders: by kind, "mesh" among them.
@@ -58,18 +65,20 @@ def reconstruction_scores(
     """
     camera = random_camera(protocol, name)
     views = render_views(truth, camera, size=protocol.size, normals=True)
-    wanted = on_black(views.rgba)
-    scores: Scores = {}
-    for kind in protocol.representations:
-        scores[kind] = _alike(shown(decoders[kind], latents, camera, protocol.size), wanted, lpips)
+    by = {kind: shown(decoders[kind], latents, camera, protocol.size) for kind in protocol.representations}
     made = textured(decoders["mesh"].mesh(latents))
-    assert views.normal is not None
     normals = render_views(made, camera, size=protocol.size, normals=True, lit=False).normal
-    assert normals is not None
-    pair = [torch.from_numpy(n).float().permute(0, 3, 1, 2) / 255 for n in (normals, views.normal)]
-    likeness = _alike(pair[0], pair[1], lpips)
+    assert views.normal is not None and normals is not None
+    pair = [torch.from_numpy(n).float().permute(0, 3, 1, 2) / 255 for n in (views.normal, normals)]
+    return SideBySide(on_black(views.rgba), by, pair[0], pair[1], made)
+
+
+def reconstruction_scores(truth: TexturedMesh, seen: SideBySide, lpips: LPIPS, protocol: Reconstruction) -> Scores:
+    """PSNR, SSIM and LPIPS of one picture by each representation; PSNR-N, LPIPS-N, CD and F-score of the mesh."""
+    scores: Scores = {kind: _alike(picture, seen.truth, lpips) for kind, picture in seen.by.items()}
+    likeness = _alike(seen.normals, seen.truth_normals, lpips)
     scores["normals"] = {"psnr": likeness["psnr"], "lpips": likeness["lpips"]}
-    clouds = [outer_points(mesh, protocol) for mesh in (made, truth)]
+    clouds = [outer_points(mesh, protocol) for mesh in (seen.mesh, truth)]
     scores["mesh"] = {"chamfer": chamfer_distance(*clouds), "f_score": f_score(*clouds, radius=protocol.f_radius)}
     return scores
 

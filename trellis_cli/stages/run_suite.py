@@ -11,6 +11,8 @@ from trellis_cli.stages.eval_objects import eval_objects
 from trellis_cli.stages.eval_report import Evaluation
 from trellis_cli.stages.suites import read_suite
 
+HTML = (".html", ".htm")
+
 
 def run_suite(
     name: str,
@@ -26,15 +28,20 @@ def run_suite(
 ) -> Evaluation:
     """Run a suite by name or path. `options` are those that `eval_edits` and `eval_objects` share.
 
+    Args:
+        out: a .json, or of a suite of objects an .html with the .json beside it.
+
     Raises:
-        UsageError: an option of another kind of suite; and whatever the two raise.
+        UsageError: a page for a suite of edits, an option of another kind of suite; and whatever the two raise.
     """
-    suite = read_suite(name)
+    suite, html = read_suite(name), None
+    if out.suffix.lower() in HTML:
+        html, out = out, out.with_suffix(".json")
     if isinstance(suite, EditSuite):
-        _refuse(name, "objects", {"--part": parts, "--data": data, "--weights": weights})
+        _refuse(name, "objects", {f"-o {html}": html, "--part": parts, "--data": data, "--weights": weights})
         return eval_edits(suite, out, methods=methods or METHODS, draws=draws, sheet=sheet, **options)
     _refuse(name, "edits", {"--method": methods, "--draws": draws > 1, "--sheet": sheet})
-    return eval_objects(suite, out, parts=parts, data=data, weights=weights, **options)
+    return eval_objects(suite, out, parts=parts, html=html, data=data, weights=weights, **options)
 
 
 def _refuse(name: str, of: str, options: dict[str, Any]) -> None:
