@@ -252,16 +252,16 @@ def test_a_broken_object_is_listed_and_does_not_stop_the_others(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trellis_cli.errors import FileError
-    from trellis_cli.stages import object_runner
+    from trellis_cli.stages import made_objects
 
-    encode = object_runner.encode_mesh
+    encode = made_objects.encode_mesh
 
     def broken(mesh: Path, *args: object, **options: object) -> Path:
         if mesh.stem == "hut":
             raise FileError("hut.glb: no triangles", hint="")
         return encode(mesh, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(object_runner, "encode_mesh", broken)
+    monkeypatch.setattr(made_objects, "encode_mesh", broken)
     (tmp_path / "small.toml").write_text(SMALL.replace("size = 64", "size = 32"))
     command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
     trellis(*command, "-o", tmp_path / "a.json", "--part", "reconstruction", code=5)
@@ -285,3 +285,19 @@ def test_a_page_ranks_by_what_is_good_and_escapes_what_it_is_told(tmp_path: Path
     write_html(tmp_path / "x.html", made, lambda part, name: {"object": torch.zeros(3, 4, 4)})
     page = (tmp_path / "x.html").read_text()
     assert "&lt;script&gt;" in page and "&lt;img&gt;" in page and "<script" not in page and "<b>" not in page
+
+
+def test_objects_are_made_of_pictures_too(world: World, tmp_path: Path) -> None:
+    from PIL import Image
+
+    asked = 'prompt = "image"\nprompt_size = 48\nrepresentation = "gaussians"'
+    text = SMALL.replace('[generation]\nrepresentation = "gaussians"', f"[generation]\n{asked}")
+    (tmp_path / "small.toml").write_text(text.replace("size = 64", "size = 32"))
+    command = ("eval", "--suite", tmp_path / "small.toml", "--model", world.model, *FIXED, "--quiet")
+    trellis(*command, "-o", tmp_path / "a.json", "--part", "generation")
+    found = json.loads((tmp_path / "a.json").read_text())["generation"]
+    assert found["objects"] == {"hut": {"prompt": "hut.png"}, "seat": {"prompt": "seat.png"}}
+    picture = Image.open(tmp_path / "a.work" / "prompts" / "hut.png")
+    assert picture.size == (48, 48) and picture.mode == "RGBA" and picture.getextrema()[3] == (0, 255)
+    trellis(*command, "-o", tmp_path / "b.json", "--part", "generation")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,10 @@ def test_the_shipped_suite_is_the_paper_s_protocol() -> None:
     suite = read_suite("toys4k")
     assert isinstance(suite, ObjectSuite)
     r, g, c = suite.reconstruction, suite.generation, suite.choice
+    pictures = read_suite("toys4k-image")
+    assert isinstance(pictures, ObjectSuite) and pictures.choice == c and pictures.reconstruction == r
+    changed = {"prompt": "image"}
+    assert asdict(pictures.generation) == asdict(g) | changed
     assert (c.reconstruction, c.generation, c.min_aesthetic) == (500, 1250, 4.5)
     assert (r.radius, r.fov_deg, r.points, r.depth_views, r.f_radius) == (2.0, 40.0, 100_000, 100, 0.05)
     assert g.yaws_deg == (0.0, 90.0, 180.0, 270.0) and g.pitch_deg == 30.0 and (g.steps, g.guidance) == (50, 3.0)

@@ -49,6 +49,10 @@ def eval(
         Path | None,
         typer.Option("--data", help="The folder of the set that a suite chooses its objects from.", show_default=False),
     ] = None,
+    assets: Annotated[
+        Path | None,
+        typer.Option("--assets", help="Score these files instead of a model: one an object.", show_default=False),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +101,8 @@ def eval(
 
         result = run_suite(
             suite, out, work=work or out.with_suffix(".work"), model=model, only=only or (), parts=part or (),
-            methods=method or (), draws=draws, sheet=sheet, data=data, weights=weights, shard=parse_shard(shard),
-            merge=merge, device=chosen, dtype=o.torso_dtype(dtype, chosen), overwrite=overwrite,
+            methods=method or (), draws=draws, sheet=sheet, data=data, assets=assets, weights=weights,
+            shard=parse_shard(shard), merge=merge, device=chosen, overwrite=overwrite,
+            dtype=o.torso_dtype(dtype, chosen),
         )  # fmt: skip
         console.result(result.text, result.report, as_json=json)

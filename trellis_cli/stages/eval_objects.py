@@ -18,6 +18,7 @@ from trellis_cli.stages.eval_report import Evaluation, check_html, check_out, fi
 from trellis_cli.stages.eval_tables import aligned, object_means
 from trellis_cli.stages.feature_networks import Features, weights_folder
 from trellis_cli.stages.generation_scores import generation_scores
+from trellis_cli.stages.made_objects import FileMaker, Maker, ModelMaker
 from trellis_cli.stages.object_runner import PARTS, ObjectRunner
 from trellis_cli.stages.object_suite import FEATURES, ObjectSuite
 from trellis_cli.stages.score_cache import Scores, digest
@@ -33,6 +34,7 @@ def eval_objects(
     work: Path,
     data: Path | None = None,
     weights: Path | None = None,
+    assets: Path | None = None,
     model: str | None = None,
     html: Path | None = None,
     only: Sequence[str] = (),
@@ -49,6 +51,7 @@ def eval_objects(
         work: objects, latents and scores; the same suite goes on where it was stopped.
         data: the folder of the set that a suite chooses from.
         weights: where weights that were downloaded lie (see `feature_networks.weights_folder`).
+        assets: a folder of anybody's outputs, which are scored instead of a model's (`made_objects.FileMaker`).
         model: instead of the suite's own.
         html: a page with the tables, distributions and pictures, written beside the JSON.
         only: names of objects; all by default.
@@ -66,10 +69,15 @@ def eval_objects(
     check_html(html, overwrite=overwrite or out.exists())  # a run that goes on writes it again
     objects = suite_objects(suite, data)
     _check(suite, objects, only, parts)
-    runner = ObjectRunner(
-        suite, open_model(model or suite.model), work, Features(weights_folder(weights), device), device, dtype,
-        overwrite, merge,
-    )  # fmt: skip
+    maker: Maker
+    if assets is not None:
+        if model is not None:
+            raise UsageError("--assets are scored as they are, without a --model", hint="leave one of the two out")
+        maker = FileMaker(assets)
+    else:
+        maker = ModelMaker(suite, open_model(model or suite.model), work, device, dtype, overwrite)
+    features = Features(weights_folder(weights), device)
+    runner = ObjectRunner(suite, maker, work, features, overwrite=overwrite, merge=merge)
     found: dict[str, dict[str, Scores]] = {part: {} for part in parts}
     failed: list[dict[str, Any]] = []
     runs = [(part, o) for part in parts for o in objects[part] if not only or o.name in only]
@@ -86,7 +94,7 @@ def eval_objects(
         "suite": suite.name,
         "suite_digest": digest(suite.table),
         "protocol": {part: asdict(getattr(suite, part)) for part in parts},
-        "model": runner.model.provenance,
+        "model": maker.provenance,
         "program_version": __version__,
         "dtype": str(dtype).removeprefix("torch."),
         "failed": failed,

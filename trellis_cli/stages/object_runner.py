@@ -1,67 +1,56 @@
 """One object of a suite through one part of its protocol: made, looked at, and kept."""
 
+import io
 import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-import torch
+import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from trellis_cli import __version__
-from trellis_cli.errors import FileError, MissingError, TrellisError
-from trellis_cli.geometry.packed import Packed
-from trellis_cli.io.model_folders import ModelFolder
-from trellis_cli.io.stage_files import open_stage
+from trellis_cli.data.prompt_lists import Prompt
+from trellis_cli.errors import FileError, MissingError
+from trellis_cli.io.aside import write_bytes
 from trellis_cli.metrics.farthest import farthest_points
 from trellis_cli.metrics.lpips import LPIPS, load_lpips
 from trellis_cli.networks.clip_similarity import ClipSimilarity, load_clip_similarity
-from trellis_cli.renderers.mesh import render_views, textured
+from trellis_cli.renderers.mesh import render_views
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.feature_networks import NETWORKS, Features
 from trellis_cli.stages.generation_scores import cameras
+from trellis_cli.stages.made_objects import Made, Maker
 from trellis_cli.stages.object_suite import ObjectSuite
-from trellis_cli.stages.pipeline import SamplerSettings
 from trellis_cli.stages.reconstruction_scores import (
     SideBySide,
     on_black,
     outer_points,
+    random_camera,
     reconstruction_scores,
-    shown,
     side_by_side,
 )
-from trellis_cli.stages.sample import model_settings, sample
 from trellis_cli.stages.score_cache import Scores, cached
 from trellis_cli.stages.sources import into_cube
-from trellis_cli.stages.suite_assets import encode_mesh
 from trellis_cli.stages.suite_objects import SuiteObject
 
 _log = logging.getLogger(__name__)
 PARTS = ("reconstruction", "generation")
-SCORING = 2  # raised whenever a score is computed in another way, so that no old one is kept
+SCORING = 4  # raised whenever a score is computed in another way, so that no old one is kept
 
 
 class ObjectRunner:
-    """One suite and one model; networks stay in memory.
+    """One suite, and a maker of what is scored; networks stay in memory.
 
     missing: metrics whose weights are not here, with the problem and what gets them.
     """
 
     def __init__(
-        self,
-        suite: ObjectSuite,
-        model: ModelFolder,
-        work: Path,
-        features: Features,
-        device: str,
-        dtype: torch.dtype,
-        overwrite: bool = False,
-        merge: bool = False,
+        self, suite: ObjectSuite, maker: Maker, work: Path, features: Features, *, overwrite: bool, merge: bool
     ) -> None:
-        self.suite, self.model, self.work, self.features = suite, model, work, features
-        self.device, self.dtype, self.overwrite, self.merge = device, dtype, overwrite, merge
-        self._decoders: dict[str, Decoder] = {}
+        self.suite, self.maker, self.work, self.features = suite, maker, work, features
+        self.overwrite, self.merge = overwrite, merge
 
     def scores(self, part: str, one: SuiteObject) -> Scores:
         """Of one object: those of before, if all they depend on is the same, else anew.
@@ -70,19 +59,20 @@ class ObjectRunner:
             TrellisError: whatever its making and its scoring say.
         """
         if part == "reconstruction":
-            return self._kept(part, "reconstruction", one)
-        if one.caption is None and isinstance(one.source, Path):
-            raise FileError(f"{one.name} has no caption", hint="a captions.csv with file,caption beside the objects")
-        _, caption = one.mesh(self.work / "objects")
-        out: Scores = {"prompt": caption}
-        wanted = [*self.suite.generation.features, *(["clip"] if self.suite.generation.clip_yaws_deg else [])]
-        return out | {name: self._kept(part, name, one) for name in wanted if name not in self.missing}
+            return self._kept(part, part, one)
+        out: Scores = {"prompt": self._prompt(one).label}
+        return out | {name: self._kept(part, name, one) for name in self._wanted if name not in self.missing}
+
+    @property
+    def _wanted(self) -> list[str]:
+        protocol = self.suite.generation
+        return [*protocol.features, *(["clip"] if protocol.clip_yaws_deg else [])]
 
     @cached_property
     def missing(self) -> dict[str, dict[str, str]]:
         """Metrics of the suite's second part whose weights are not here."""
         out: dict[str, dict[str, str]] = {}
-        for name in (*self.suite.generation.features, *(["clip"] if self.suite.generation.clip_yaws_deg else [])):
+        for name in self._wanted:
             try:
                 self.clip if name == "clip" else self.features.load(name)
             except MissingError as error:
@@ -96,17 +86,12 @@ class ObjectRunner:
 
     @cached_property
     def clip(self) -> ClipSimilarity:
-        return load_clip_similarity(device=self.device)
-
-    def decoder(self, kind: str) -> Decoder:
-        if kind not in self._decoders:
-            self._decoders[kind] = Decoder(self.model, kind, device=self.device, dtype=self.dtype)
-        return self._decoders[kind]
+        return load_clip_similarity(device=self.features.device)
 
     def _kept(self, part: str, name: str, one: SuiteObject) -> Scores:
         depends = {
-            "object": one.identity, "protocol": asdict(getattr(self.suite, part)), "model": self.model.digest,
-            "version": __version__, "scoring": SCORING, "dtype": str(self.dtype), "score": name,
+            "object": one.identity, "protocol": asdict(getattr(self.suite, part)), "made": self.maker.identity(one),
+            "version": __version__, "scoring": SCORING, "score": name,
         }  # fmt: skip
         make = self._reconstruction if part == "reconstruction" else lambda o: self._generation(name, o)
         run = None if self.merge else lambda: make(one)
@@ -114,75 +99,82 @@ class ObjectRunner:
 
     def pictures(self, part: str, one: SuiteObject) -> dict[str, Tensor]:
         """What a reader should see of an object, by label: [3 h w] in [0, 1]."""
+        mesh, _ = one.mesh(self.work / "objects")
         if part == "reconstruction":
             seen = self._side_by_side(one)
-            by = {"object": seen.truth, **seen.by, "normals": seen.truth_normals, "normals of the mesh": seen.normals}
-            return {label: images[0] for label, images in by.items()}
-        mesh, caption = one.mesh(self.work / "objects")
-        made = self._pictures(self._sampled(one, caption or ""))
-        real = self._views(into_cube(mesh)[0])
-        return {"object": real[0], "made": made[0], "object ": real[len(real) // 2], "made ": made[len(made) // 2]}
+            normals = {} if seen.normals is None else {"normals": seen.truth_normals, "normals made": seen.normals}
+            return {label: images[0] for label, images in ({"object": seen.truth} | seen.by | normals).items()}
+        made, real = self._drawn(one, self.maker.anew(one, self._prompt(one))), self._views(into_cube(mesh)[0])
+        half = len(real) // 2
+        return {"object": real[0], "made": made[0], "object ": real[half], "made ": made[half]}
 
     def _reconstruction(self, one: SuiteObject) -> Scores:
-        seen, truth = self._side_by_side(one), into_cube(one.mesh(self.work / "objects")[0])[0]
-        return reconstruction_scores(truth, seen, self.lpips, self.suite.reconstruction)
+        truth = into_cube(one.mesh(self.work / "objects")[0])[0]
+        return reconstruction_scores(truth, self._side_by_side(one), self.lpips, self.suite.reconstruction)
 
     def _side_by_side(self, one: SuiteObject) -> SideBySide:
-        protocol = self.suite.reconstruction
         mesh, _ = one.mesh(self.work / "objects")
-        slat = encode_mesh(
-            mesh, self.model, self.work / "encoded", name=one.name, num_views=protocol.input_views,
-            size=protocol.input_size, encoder=protocol.encoder, device=self.device, dtype=self.dtype,
-        )  # fmt: skip
-        decoders = {kind: self.decoder(kind) for kind in (*protocol.representations, "mesh")}
-        return side_by_side(into_cube(mesh)[0], self._latents(slat), decoders, protocol, one.name)
+        made = self.maker.rebuilt(one, mesh)
+        return side_by_side(into_cube(mesh)[0], made.draw, made.surface, self.suite.reconstruction, one.name)
 
     def _generation(self, name: str, one: SuiteObject) -> Scores:
-        """Features of an object, and of what the model makes of its caption; or the likeness of that to the caption."""
-        mesh, caption = one.mesh(self.work / "objects")
-        made, real = self._sampled(one, caption or ""), into_cube(mesh)[0]
+        """Features of an object, and of what is made of its prompt; or the likeness of that to the prompt."""
+        mesh, prompt = one.mesh(self.work / "objects")[0], self._prompt(one)
+        made, real = self.maker.anew(one, prompt), into_cube(mesh)[0]
         if name == "clip":
-            words = self.clip.texts([caption or ""])
-            images = self._pictures(made, self.suite.generation.clip_yaws_deg)
-            return {"score": float(100 * (self.clip.pictures(images.to(self.device)) @ words.T).mean())}
+            images = self._drawn(one, made, self.suite.generation.clip_yaws_deg).to(self.features.device)
+            return {"score": float(100 * (self.clip.pictures(images) @ self._asked(prompt).T).mean())}
         if NETWORKS[name].of == "points":
-            clouds = (self._cloud(textured(self.decoder("mesh").mesh(made))), self._cloud(real))
-            return {
-                side: self.features(name, c[None]).tolist() for side, c in zip(("made", "real"), clouds, strict=True)
-            }
-        pair = (self._pictures(made), self._views(real))
-        return {side: self.features(name, views).tolist() for side, views in zip(("made", "real"), pair, strict=True)}
+            pair = (self._made_cloud(one, made)[None], self._cloud(outer_points(real, self.suite.generation))[None])
+        else:
+            pair = (self._drawn(one, made), self._views(real))
+        return {side: self.features(name, seen).tolist() for side, seen in zip(("made", "real"), pair, strict=True)}
+
+    def _asked(self, prompt: Prompt) -> Tensor:
+        """CLIP's unit vector of a prompt, [1 d]; a picture on black, as what is made is drawn."""
+        if prompt.text is not None:
+            return self.clip.texts([prompt.text])
+        with Image.open(prompt.images[0]) as picture:
+            rgba = np.asarray(picture.convert("RGBA"))[None]
+        return self.clip.pictures(on_black(rgba).to(self.features.device))
+
+    def _prompt(self, one: SuiteObject) -> Prompt:
+        """The caption of an object, or a picture of it on transparent ground. Raises FileError without a caption."""
+        protocol = self.suite.generation
+        mesh, caption = one.mesh(self.work / "objects")
+        if protocol.prompt == "text":
+            if caption is None:
+                raise FileError(f"{one.name} has no caption", hint="a captions.csv with file,caption beside it")
+            return Prompt(caption)
+        path = self.work / "prompts" / f"{one.name}.png"
+        low, high = protocol.prompt_pitch_deg
+        camera = random_camera(protocol, one.name, (low, high))
+        rgba = render_views(into_cube(mesh)[0], camera, size=protocol.prompt_size).rgba[0]
+        buffer = io.BytesIO()
+        Image.fromarray(rgba).save(buffer, "PNG")
+        if not path.is_file() or path.read_bytes() != buffer.getvalue():
+            write_bytes(path, buffer.getvalue())
+        return Prompt(images=(path,))
 
     def _views(self, mesh: TexturedMesh) -> Tensor:
         protocol = self.suite.generation
         return on_black(render_views(mesh, cameras(protocol), size=protocol.size).rgba)
 
-    def _pictures(self, latents: Packed, yaws_deg: tuple[float, ...] | None = None) -> Tensor:
+    def _drawn(self, one: SuiteObject, made: Made, yaws_deg: tuple[float, ...] | None = None) -> Tensor:
         protocol = self.suite.generation
-        return shown(self.decoder(protocol.representation), latents, cameras(protocol, yaws_deg), protocol.size)
+        if not made.draw:
+            raise FileError(f"{one.name}: points alone cannot be drawn", hint="give a mesh, or Gaussians")
+        draw = next(iter(made.draw.values()))
+        return draw(cameras(protocol, yaws_deg), protocol.size)
 
-    def _cloud(self, mesh: TexturedMesh) -> Tensor:
-        return farthest_points(outer_points(mesh, self.suite.generation), self.suite.generation.cloud)
+    def _made_cloud(self, one: SuiteObject, made: Made) -> Tensor:
+        if made.points is not None:
+            return self._cloud(made.points)
+        if made.surface is None:
+            raise FileError(f"{one.name} has no surface to take points from", hint="give a mesh, or points as .npz")
+        return self._cloud(outer_points(made.surface(), self.suite.generation))
 
-    def _sampled(self, one: SuiteObject, caption: str) -> Packed:
-        out = self.work / "sampled" / f"{one.name}.slat.h5"
-        seed = self.suite.generation.seed + (0 if isinstance(one.source, Path) else one.source.seed)
-        first, second = (self._asked(settings) for settings in model_settings(self.model))
-        sample(
-            [caption], out, self.model, seed=seed, settings=(first, second), device=self.device, dtype=self.dtype,
-            overwrite=self.overwrite,
-        )  # fmt: skip
-        return self._latents(out)
-
-    def _asked(self, settings: SamplerSettings) -> SamplerSettings:
-        """A sampler's own settings, but for what the protocol says."""
-        protocol = self.suite.generation
-        settings = settings.changed(steps=protocol.steps) if protocol.steps else settings
-        return settings.changed(guidance=protocol.guidance) if protocol.guidance >= 0 else settings
-
-    def _latents(self, path: Path) -> Packed:
-        with open_stage(path) as file:
-            group = file.group("slat")
-            if not len(group):
-                raise TrellisError(f"{path} holds no asset", hint="run it again with --overwrite")
-            return self.decoder(self.suite.generation.representation).latents(group, 0)
+    def _cloud(self, points: Tensor) -> Tensor:
+        if len(points) < self.suite.generation.cloud:
+            raise FileError(f"{len(points)} points, and the suite takes {self.suite.generation.cloud}", hint="more")
+        return farthest_points(points, self.suite.generation.cloud)

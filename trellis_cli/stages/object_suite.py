@@ -11,6 +11,7 @@ from trellis_cli.errors import RecipeError
 from trellis_cli.stages.suite_names import check_names, check_toybox
 
 REPRESENTATIONS = ("gaussians", "radiance-field")
+PROMPTS = ("text", "image")
 FEATURES = ("alexnet", "incep", "dinov2", "point")
 
 
@@ -51,6 +52,8 @@ class Reconstruction:
 class Generation:
     """How near what is made of the objects' captions comes to the objects, as a set.
 
+    prompt: "text", the objects' captions, or "image", a picture of each, of prompt_size, from a random yaw and a random
+        pitch between prompt_pitch_deg.
     yaws_deg, pitch_deg, radius, fov_deg, size: of the pictures of each object.
     features: networks that look at them, or, "point", at farthest points of the outer surface.
     steps, guidance: of both samplers; 0 and -1 for the model's own.
@@ -67,6 +70,9 @@ class Generation:
     features: tuple[str, ...]
     kernel_subsets: int
     kernel_subset_size: int
+    prompt: str = "text"
+    prompt_size: int = 512
+    prompt_pitch_deg: tuple[float, ...] = (0.0, 40.0)
     clip_yaws_deg: tuple[float, ...] = ()
     steps: int = 0
     guidance: float = -1.0
@@ -120,6 +126,8 @@ def object_suite(table: dict[str, Any], where: str) -> ObjectSuite:
     for toy in suite.objects:
         check_toybox(toy.toybox, where)
     kinds = [*suite.reconstruction.representations, suite.generation.representation]
+    if suite.generation.prompt not in PROMPTS or len(suite.generation.prompt_pitch_deg) != 2:
+        raise RecipeError(f"{where}: prompt is {suite.generation.prompt!r}", hint=f"one of: {', '.join(PROMPTS)}")
     for found, known, key in (
         (kinds, REPRESENTATIONS, "representation"),
         (suite.generation.features, FEATURES, "feature"),

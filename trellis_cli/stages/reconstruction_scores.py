@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from trellis_cli.metrics.image import psnr, ssim
 from trellis_cli.metrics.lpips import LPIPS
 from trellis_cli.renderers import gaussians as gaussian_renderer
 from trellis_cli.renderers import radiance_field as field_renderer
-from trellis_cli.renderers.mesh import render_views, textured
+from trellis_cli.renderers.mesh import Views, render_views
 from trellis_cli.representations.mesh import TexturedMesh
 from trellis_cli.stages.decode import Decoder
 from trellis_cli.stages.object_suite import Generation, Reconstruction
@@ -27,11 +28,14 @@ MAX_PSNR = 100.0  # equal pictures would make a mean infinite
 Pictures = Float[Tensor, "v 3 h w"]
 
 
-def random_camera(protocol: Reconstruction, name: str) -> Cameras:
+def random_camera(
+    protocol: Reconstruction | Generation, name: str, pitch_deg: tuple[float, float] = (-90.0, 90.0)
+) -> Cameras:
     """One camera on the sphere, evenly at random by the suite's seed and the object's name, looking at the centre."""
     digest = hashlib.sha256(f"{protocol.seed}/{name}".encode()).digest()
     u, v = (int.from_bytes(digest[8 * k : 8 * k + 8], "big") / 2**64 for k in range(2))
-    pitch = math.asin(2 * u - 1)
+    low, high = (math.sin(math.radians(pitch)) for pitch in pitch_deg)
+    pitch = math.asin(low + (high - low) * u)
     return orbit([2 * math.pi * v], [pitch], radius=protocol.radius, fov=math.radians(protocol.fov_deg))
 
 
@@ -43,43 +47,53 @@ def on_black(rgba: np.ndarray) -> Pictures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SideBySide:
-    """One object and what became of it, from its camera. by: kind to picture; normals: of the surfaces, in [0, 1]."""
+    """One object and what became of it, from its camera.
+
+    by: kind to picture. normals, mesh: of the surface that was made, in [0, 1]; None where there is none.
+    """
 
     truth: Pictures
     by: dict[str, Pictures]
     truth_normals: Pictures
-    normals: Pictures
-    mesh: TexturedMesh
+    normals: Pictures | None
+    mesh: TexturedMesh | None
 
 
 def side_by_side(
-    truth: TexturedMesh, latents: Packed, decoders: dict[str, Decoder], protocol: Reconstruction, name: str
+    truth: TexturedMesh,
+    draw: Mapping[str, Callable[[Cameras, int], Pictures]],
+    surface: Callable[[], TexturedMesh] | None,
+    protocol: Reconstruction,
+    name: str,
 ) -> SideBySide:
-    """Pictures of an object and of its reconstruction.
-
-    Args:
-        truth: in the cube. decoders: by kind, "mesh" among them.
+    """Pictures of an object, in the cube, and of what was made of it.
 
     Raises:
         TrellisError: a decoder finds no surface.
     """
     camera = random_camera(protocol, name)
     views = render_views(truth, camera, size=protocol.size, normals=True)
-    by = {kind: shown(decoders[kind], latents, camera, protocol.size) for kind in protocol.representations}
-    made = textured(decoders["mesh"].mesh(latents))
-    normals = render_views(made, camera, size=protocol.size, normals=True, lit=False).normal
-    assert views.normal is not None and normals is not None
-    pair = [torch.from_numpy(n).float().permute(0, 3, 1, 2) / 255 for n in (views.normal, normals)]
-    return SideBySide(on_black(views.rgba), by, pair[0], pair[1], made)
+    by = {kind: drawn(camera, protocol.size) for kind, drawn in draw.items()}
+    made = None if surface is None else surface()
+    normals = None
+    if made is not None:
+        normals = _normals(render_views(made, camera, size=protocol.size, normals=True, lit=False))
+    return SideBySide(on_black(views.rgba), by, _normals(views), normals, made)
+
+
+def _normals(views: Views) -> Pictures:
+    assert views.normal is not None
+    return torch.from_numpy(views.normal).float().permute(0, 3, 1, 2) / 255
 
 
 def reconstruction_scores(truth: TexturedMesh, seen: SideBySide, lpips: LPIPS, protocol: Reconstruction) -> Scores:
-    """PSNR, SSIM and LPIPS of one picture by each representation; PSNR-N, LPIPS-N, CD and F-score of the mesh."""
+    """PSNR, SSIM and LPIPS of one picture by each kind; of a surface PSNR-N, LPIPS-N, CD and F-score too."""
     scores: Scores = {kind: _alike(picture, seen.truth, lpips) for kind, picture in seen.by.items()}
-    likeness = _alike(seen.normals, seen.truth_normals, lpips)
-    scores["normals"] = {"psnr": likeness["psnr"], "lpips": likeness["lpips"]}
-    clouds = [outer_points(mesh, protocol) for mesh in (seen.mesh, truth)]
-    scores["mesh"] = {"chamfer": chamfer_distance(*clouds), "f_score": f_score(*clouds, radius=protocol.f_radius)}
+    if seen.mesh is not None and seen.normals is not None:
+        likeness = _alike(seen.normals, seen.truth_normals, lpips)
+        scores["normals"] = {"psnr": likeness["psnr"], "lpips": likeness["lpips"]}
+        clouds = [outer_points(mesh, protocol) for mesh in (seen.mesh, truth)]
+        scores["mesh"] = {"chamfer": chamfer_distance(*clouds), "f_score": f_score(*clouds, radius=protocol.f_radius)}
     return scores
 
 

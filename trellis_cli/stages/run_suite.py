@@ -24,6 +24,7 @@ def run_suite(
     sheet: Path | None = None,
     data: Path | None = None,
     weights: Path | None = None,
+    assets: Path | None = None,
     **options: Any,
 ) -> Evaluation:
     """Run a suite by name or path. `options` are those that `eval_edits` and `eval_objects` share.
@@ -38,10 +39,11 @@ def run_suite(
     if out.suffix.lower() in HTML:
         html, out = out, out.with_suffix(".json")
     if isinstance(suite, EditSuite):
-        _refuse(name, "objects", {f"-o {html}": html, "--part": parts, "--data": data, "--weights": weights})
+        _refuse(name, "objects", {f"-o {html}": html, "--part": parts, "--data": data, "--weights": weights,
+                                  "--assets": assets})  # fmt: skip
         return eval_edits(suite, out, methods=methods or METHODS, draws=draws, sheet=sheet, **options)
     _refuse(name, "edits", {"--method": methods, "--draws": draws > 1, "--sheet": sheet})
-    return eval_objects(suite, out, parts=parts, html=html, data=data, weights=weights, **options)
+    return eval_objects(suite, out, parts=parts, html=html, data=data, weights=weights, assets=assets, **options)
 
 
 def _refuse(name: str, of: str, options: dict[str, Any]) -> None:
