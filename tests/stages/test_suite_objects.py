@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -146,3 +146,36 @@ def test_points_and_pictures_of_downloaded_weights_are_used(world: World, stand_
     assert "FD incep" in said and "FD point" in said and "clip" in said
     found = json.loads((tmp_path / "a.json").read_text())["generation"]
     assert found["incep"]["views"] == 12 and found["point"]["views"] == 3 and "dinov2" in found["missing"]
+
+
+def test_a_plan_needs_no_data_and_no_model(tmp_path: Path) -> None:
+    said = trellis("eval", "--suite", "toys4k", "--dry-run")
+    assert "reconstruction: 500 objects" in said and "generation: 1250 objects" in said
+    assert "f_radius = 0.05" in said and "captions.csv" in said and "TRELLIS-text-large" in said
+    assert "mini: objects of the toybox" in trellis("eval", "--suite", "mini", "--dry-run")
+    assert "32 edits of 17 assets, 76 runs" in trellis("eval", "--suite", "edit-mini", "--dry-run")
+    assert "228 runs" in trellis("eval", "--suite", "edit-mini", "--dry-run", "--draws", 3)
+    table = json.loads(trellis("eval", "--suite", "mini", "--dry-run", "--json"))
+    assert table["generation"]["yaws_deg"] == [0.0, 90.0, 180.0, 270.0]
+
+
+def test_a_data_folder_gives_what_training_never_sees(tmp_path: Path) -> None:
+    suite = read_suite("mini-sweethome")
+    mini = read_suite("mini")
+    assert isinstance(suite, ObjectSuite) and isinstance(mini, ObjectSuite)
+    assert (suite.reconstruction, suite.generation) == (mini.reconstruction, mini.generation)
+    trellis("data", "export", "toybox", "-o", tmp_path / "data", "--num", 60, "--seed", 1000000, "--quiet")
+    rows = [json.loads(line) for line in (tmp_path / "data" / "manifest.jsonl").read_text().splitlines()]
+    unseen = {row["id"]: row for row in rows if row["split"] == "test"}
+    assert 1 < len(unseen) < 20
+    few = replace(suite, choice=replace(suite.choice, reconstruction=1, generation=2))
+    found = suite_objects(few, tmp_path / "data")
+    names = [o.name for o in found["generation"]]
+    assert len(names) == 2 and [o.name for o in found["reconstruction"]] == names[:1]
+    order = sorted(
+        unseen.values(), key=lambda r: hashlib.sha256(f"{suite.choice.salt}/{r['key']}".encode()).hexdigest()
+    )
+    assert names == [row["id"][:16] for row in order[:2]]
+    assert all(o.caption in unseen[o.source.stem]["captions"] for o in found["generation"])  # type: ignore[union-attr]
+    with pytest.raises(FileError, match="the suite takes 20"):
+        suite_objects(suite, tmp_path / "data")

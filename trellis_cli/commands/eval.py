@@ -65,6 +65,7 @@ def eval(
         tuple[Path, Path] | None,
         typer.Option("--compare", metavar="A B", help="Instead of a run: how two reports differ.", show_default=False),
     ] = None,
+    dry_run: o.DryRun = False,
     merge: Annotated[
         bool, typer.Option("--merge", help="Compute nothing: put together what shards left in --work.")
     ] = False,
@@ -93,6 +94,12 @@ def eval(
 
             found, table = compared(compare)
             console.result(table, found, as_json=json)
+            return
+        if dry_run and suite is not None:
+            from trellis_cli.stages.run_suite import suite_plan
+
+            plan = suite_plan(suite, draws=draws)
+            console.result(plan.text, plan.table, as_json=json)
             return
         if suite is None or out is None:
             raise UsageError("a run needs --suite and -o", hint="for example --suite mini -o scores.json")

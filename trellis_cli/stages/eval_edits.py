@@ -75,7 +75,7 @@ def eval_edits(
     check_sheet("--sheet", sheet, overwrite=overwrite or out.exists())  # a run that goes on draws it again
     runner = _Runner(suite, open_model(model or suite.model), work, device, dtype, overwrite, merge)
     tasks = [task for task in suite.tasks(only, draws) if in_shard(task.spec.asset, shard)]
-    runs = [(task, m) for task in tasks for m in methods if _applies(task.spec, m)]
+    runs = [(task, m) for task in tasks for m in methods if applies(task.spec, m)]
     rows, failed = [], []
     for task, method in console.track(runs, total=len(runs), what="trellis eval"):
         spec = task.spec
@@ -205,7 +205,7 @@ class _Runner:
         return Shown(coords, rows[tuple(coords.long().T)], latent, self.scorer.splats, self.scorer.meshes)
 
 
-def _applies(spec: EditSpec, method: str) -> bool:
+def applies(spec: EditSpec, method: str) -> bool:
     """Baselines are of regions; without a first stage there is nothing to resample."""
     return method == "repaint" or (spec.mode != "vary" and (method == "paste" or spec.mode != "remove"))
 

@@ -87,7 +87,8 @@ class Generation:
 class Choice:
     """Objects of a set that the user has in a folder, by a rule that gives everyone the same.
 
-    The files' paths below the folder, sorted by the sha256 of salt, "/" and path; of these the first so many.
+    The files' paths below the folder, sorted by the sha256 of salt, "/" and path; of these the first so many. Of a data
+    folder with a manifest (`trellis data export`) the held-out objects, by their keys instead of paths.
 
     name: of the set; source: where it is to be had; layout: how it must lie.
     min_aesthetic: what objects need at least, where the folder's captions.csv has scores.

@@ -1,12 +1,13 @@
 """`eval`: a suite by its kind, and the options that go with it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trellis_cli.errors import UsageError
 from trellis_cli.stages.edit_suite import EditSuite
-from trellis_cli.stages.eval_edits import METHODS, eval_edits
+from trellis_cli.stages.eval_edits import METHODS, applies, eval_edits
 from trellis_cli.stages.eval_objects import eval_objects
 from trellis_cli.stages.eval_report import Evaluation
 from trellis_cli.stages.suites import read_suite
@@ -44,6 +45,33 @@ def run_suite(
         return eval_edits(suite, out, methods=methods or METHODS, draws=draws, sheet=sheet, **options)
     _refuse(name, "edits", {"--method": methods, "--draws": draws > 1, "--sheet": sheet})
     return eval_objects(suite, out, parts=parts, html=html, data=data, weights=weights, assets=assets, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class SuitePlan:
+    """What a suite would do; table: the whole of the suite."""
+
+    text: str
+    table: dict[str, Any]
+
+
+def suite_plan(name: str, *, draws: int = 1) -> SuitePlan:
+    """What running a suite would do, from its file alone. Raises RecipeError, FileError as `read_suite`."""
+    suite = read_suite(name)
+    table = suite.table
+    if isinstance(suite, EditSuite):
+        runs = sum(applies(task.spec, method) for task in suite.tasks(draws=draws) for method in METHODS)
+        lines = [f"{suite.name}: {len(suite.edits)} edits of {len(suite.assets)} assets, {runs} runs, by {suite.model}"]
+        return SuitePlan("\n".join(lines), table)
+    choice, many = suite.choice, len(suite.objects)
+    counts = {"reconstruction": many or choice.reconstruction, "generation": many or choice.generation}
+    lines = [f"{suite.name}: objects of {choice.name or 'the toybox'}, by {suite.model}"]
+    if choice.name:
+        lines.append(f"  {choice.source}; {choice.layout}")
+    for part, num in counts.items():
+        lines.append(f"{part}: {num} objects")
+        lines += [f"  {key} = {value}" for key, value in table[part].items()]
+    return SuitePlan("\n".join(lines), table)
 
 
 def _refuse(name: str, of: str, options: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trellis_cli.data.index import MANIFEST
+from trellis_cli.data.manifest import OBJECTS, read_rows
 from trellis_cli.errors import FileError, MissingError, UsageError
 from trellis_cli.io.digests import source_digest
 from trellis_cli.io.mesh_files import READABLE
@@ -54,8 +56,10 @@ def suite_objects(suite: ObjectSuite, data: Path | None) -> dict[str, list[Suite
     if data is None or not data.is_dir():
         said = "no --data" if data is None else f"--data {data} is no folder"
         raise MissingError(f"{said}: {choice.name} is not shipped", hint=f"{choice.source}; {choice.layout}")
-    captions = read_captions(data / CAPTIONS, choice.min_aesthetic)
-    every = chosen(data, choice.salt, captions)
+    if (data / MANIFEST).is_file():
+        every = held_out(data, choice.salt)
+    else:
+        every = chosen(data, choice.salt, read_captions(data / CAPTIONS, choice.min_aesthetic))
     wanted = max(choice.reconstruction, choice.generation)
     if len(every) < wanted:
         raise FileError(
@@ -74,6 +78,16 @@ def chosen(data: Path, salt: str, captions: dict[str, str] | None) -> list[Suite
         SuiteObject(path.replace("/", "__"), data / path, None if captions is None else captions[path])
         for path in paths
     ]
+
+
+def held_out(data: Path, salt: str) -> list[SuiteObject]:
+    """The objects of a data folder that training never sees, in the order of the suite's rule, by their keys.
+
+    Raises FileError for a manifest that is none.
+    """
+    rows = {row.id: row for row in read_rows(data).values() if row.split == "test"}.values()
+    order = sorted(rows, key=lambda row: hashlib.sha256(f"{salt}/{row.key}".encode()).hexdigest())
+    return [SuiteObject(row.id[:16], data / OBJECTS / f"{row.id}.glb", min(row.captions, key=len)) for row in order]
 
 
 def read_captions(path: Path, min_aesthetic: float) -> dict[str, str] | None:
