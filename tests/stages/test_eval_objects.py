@@ -78,6 +78,10 @@ def test_the_shipped_suite_is_what_it_says(mini: ObjectSuite) -> None:
         ('features = ["alexnet"]', 'features = ["eyes"]', "no feature 'eyes'"),
         ("points = 500", "point = 500", "no such key 'point'"),
         ('kind = "objects"', 'kind = "sing"', "kind is 'sing'"),
+        ("points = 500", "points = -5", "points = -5 is too small"),
+        ("depth_size = 32", "depth_size = 0", "depth_size = 0 is too small"),
+        ("fov_deg = 40.0", "fov_deg = 180.0", "fov_deg is under 180"),
+        ("yaws_deg = [0.0, 180.0]", "yaws_deg = []", "yaws_deg has one"),
     ],
 )
 def test_a_suite_that_is_none(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -175,7 +175,8 @@ def test_a_data_folder_gives_what_training_never_sees(tmp_path: Path) -> None:
     order = sorted(
         unseen.values(), key=lambda r: hashlib.sha256(f"{suite.choice.salt}/{r['key']}".encode()).hexdigest()
     )
-    assert names == [row["id"][:16] for row in order[:2]]
+    assert names == [f"{row['name'].replace(' ', '-')}-{row['id'][:8]}" for row in order[:2]]
+    assert len({o.seed for o in found["generation"]}) == 2
     assert all(o.caption in unseen[o.source.stem]["captions"] for o in found["generation"])  # type: ignore[union-attr]
     with pytest.raises(FileError, match="the suite takes 20"):
         suite_objects(suite, tmp_path / "data")

@@ -90,11 +90,10 @@ class ModelMaker:
 
     def anew(self, one: SuiteObject, prompt: Prompt) -> Made:
         out = self.work / "sampled" / f"{one.name}.slat.h5"
-        seed = self.suite.generation.seed + (0 if isinstance(one.source, Path) else one.source.seed)
         first, second = (self._asked(settings) for settings in model_settings(self.model))
         sample(
-            [prompt], out, self.model, seed=seed, settings=(first, second), device=self.device, dtype=self.dtype,
-            overwrite=self.overwrite,
+            [prompt], out, self.model, seed=self.suite.generation.seed + one.seed, settings=(first, second),
+            device=self.device, dtype=self.dtype, overwrite=self.overwrite,
         )  # fmt: skip
         return self._made(out, (self.suite.generation.representation,))
 

@@ -37,7 +37,7 @@ from trellis_cli.stages.suite_objects import SuiteObject
 
 _log = logging.getLogger(__name__)
 PARTS = ("reconstruction", "generation")
-SCORING = 4  # raised whenever a score is computed in another way, so that no old one is kept
+SCORING = 5  # raised whenever a score is computed in another way, so that no old one is kept
 
 
 class ObjectRunner:

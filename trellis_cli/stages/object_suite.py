@@ -135,8 +135,20 @@ def object_suite(table: dict[str, Any], where: str) -> ObjectSuite:
     ):
         if unknown := [name for name in found if name not in known]:
             raise RecipeError(f"{where}: there is no {key} {unknown[0]!r}", hint=f"one of: {', '.join(known)}")
+    for part in (suite.reconstruction, suite.generation):
+        _check_numbers(asdict(part), where)
     if bool(suite.choice.name) == bool(suite.objects):
         raise RecipeError(f"{where}: it names objects, or chooses from a set", hint="[[objects]] or [choice]")
     if suite.objects and len(suite.objects) < 2:
         raise RecipeError(f"{where}: a set needs two objects at least", hint="add [[objects]]")
     return suite
+
+
+def _check_numbers(table: dict[str, Any], where: str) -> None:
+    """Raises RecipeError for numbers that no protocol has."""
+    for key, value in table.items():
+        low = {"seed": 0, "steps": 0, "guidance": -1, "pitch_deg": -90}.get(key, 1e-9)
+        if isinstance(value, int | float) and value < low:
+            raise RecipeError(f"{where}: {key} = {value} is too small", hint="see `trellis recipe show suites/mini`")
+    if not table["fov_deg"] < 180 or ("yaws_deg" in table and not table["yaws_deg"]):
+        raise RecipeError(f"{where}: fov_deg is under 180, and yaws_deg has one at least", hint="see suites/mini")

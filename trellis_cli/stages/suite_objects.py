@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ class SuiteObject:
         if isinstance(self.source, Path):
             return self.source, self.caption
         return make_toy(self.source.toybox, self.source.seed, folder / f"{self.name}.glb")
+
+    @property
+    def seed(self) -> int:
+        """Its own part of the seed that it is made from: a toy's, else a number that its name gives."""
+        if isinstance(self.source, ToySpec):
+            return self.source.seed
+        return int(hashlib.sha256(self.name.encode()).hexdigest()[:7], 16)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -87,7 +95,15 @@ def held_out(data: Path, salt: str) -> list[SuiteObject]:
     """
     rows = {row.id: row for row in read_rows(data).values() if row.split == "test"}.values()
     order = sorted(rows, key=lambda row: hashlib.sha256(f"{salt}/{row.key}".encode()).hexdigest())
-    return [SuiteObject(row.id[:16], data / OBJECTS / f"{row.id}.glb", min(row.captions, key=len)) for row in order]
+    return [
+        SuiteObject(f"{_slug(row.name)}-{row.id[:8]}", data / OBJECTS / f"{row.id}.glb", min(row.captions, key=len))
+        for row in order
+    ]
+
+
+def _slug(name: str) -> str:
+    """A part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def read_captions(path: Path, min_aesthetic: float) -> dict[str, str] | None:
