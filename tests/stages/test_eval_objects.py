@@ -291,8 +291,10 @@ def test_a_page_ranks_by_what_is_good_and_escapes_what_it_is_told(tmp_path: Path
     assert "&lt;script&gt;" in page and "&lt;img&gt;" in page and "<script" not in page and "<b>" not in page
 
 
-def test_objects_are_made_of_pictures_too(world: World, tmp_path: Path) -> None:
+def test_objects_are_made_of_pictures_too(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
 
     asked = 'prompt = "image"\nprompt_size = 48\nrepresentation = "gaussians"'
     text = SMALL.replace('[generation]\nrepresentation = "gaussians"', f"[generation]\n{asked}")
@@ -305,3 +307,5 @@ def test_objects_are_made_of_pictures_too(world: World, tmp_path: Path) -> None:
     assert picture.size == (48, 48) and picture.mode == "RGBA" and picture.getextrema()[3] == (0, 255)
     trellis(*command, "-o", tmp_path / "b.json", "--part", "generation")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    trellis(*command, "--part", "generation")  # without -o by the suite's name
+    assert (tmp_path / "small.json").read_bytes() == (tmp_path / "a.json").read_bytes()

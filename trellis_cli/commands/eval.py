@@ -17,7 +17,7 @@ def eval(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="A .json; of objects also an .html, with the .json beside.", show_default=False
+            "-o", "--out", help="A .json; of objects also an .html, with the .json beside.", show_default="SUITE.json"
         ),
     ] = None,
     work: Annotated[
@@ -101,8 +101,9 @@ def eval(
             plan = suite_plan(suite, draws=draws)
             console.result(plan.text, plan.table, as_json=json)
             return
-        if suite is None or out is None:
-            raise UsageError("a run needs --suite and -o", hint="for example --suite mini -o scores.json")
+        if suite is None:
+            raise UsageError("nothing says what to measure", hint="for example --suite mini")
+        out = out or Path(f"{Path(suite).stem}.json")
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.run_suite import run_suite
 

@@ -176,5 +176,7 @@ class ObjectRunner:
 
     def _cloud(self, points: Tensor) -> Tensor:
         if len(points) < self.suite.generation.cloud:
-            raise FileError(f"{len(points)} points, and the suite takes {self.suite.generation.cloud}", hint="more")
+            raise FileError(
+                f"{len(points)} points, and the suite takes {self.suite.generation.cloud}", hint="give a denser cloud"
+            )
         return farthest_points(points, self.suite.generation.cloud)
