@@ -145,6 +145,13 @@ def test_points_and_pictures_of_downloaded_weights_are_used(world: World, stand_
     said = trellis(*command, "--part", "generation", "--weights", weights, "-o", tmp_path / "a.json")
     assert "FD incep" in said and "FD point" in said and "clip" in said
     found = json.loads((tmp_path / "a.json").read_text())["generation"]
+    first = found["incep"]["frechet"]["value"]
+    assert set(found["weights"]) == {"incep", "point", "alexnet"} and len(set(found["weights"].values())) == 3
+    torch.save(InceptionV3().state_dict(), weights / INCEPTION)  # other weights: scored anew, and said so
+    trellis(*command, "--part", "generation", "--weights", weights, "-o", tmp_path / "a.json")
+    other = json.loads((tmp_path / "a.json").read_text())["generation"]
+    assert other["incep"]["frechet"]["value"] != first and other["point"] == found["point"]
+    assert {name for name in other["weights"] if other["weights"][name] != found["weights"][name]} == {"incep"}
     assert found["incep"]["views"] == 12 and found["point"]["views"] == 3 and "dinov2" in found["missing"]
 
 

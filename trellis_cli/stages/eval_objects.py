@@ -104,6 +104,7 @@ def eval_objects(
         report["reconstruction"] = {"objects": rows, "means": object_means(rows.values())}
     if "generation" in parts:
         report["generation"] = _generation(suite, found["generation"], runner.missing)
+        report["generation"]["weights"] = runner.weights
     if html is not None:
         by_name = {(part, o.name): o for part in parts for o in objects[part]}
         write_html(html, report, lambda part, name: runner.pictures(part, by_name[part, name]))

@@ -4,8 +4,9 @@ Only alexnet is shipped. The others' weights are their publishers'; nothing here
 missing the metric is reported as missing.
 """
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -15,8 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from trellis_cli.io import encoder_files
+from trellis_cli.io.digests import file_digest
 from trellis_cli.networks.conv_trunks import imagenet_normalised
-from trellis_cli.networks.image_encoders import AlexNetEncoder, load_dinov2, load_image_encoder
+from trellis_cli.networks.image_encoders import SHIPPED_WEIGHTS, AlexNetEncoder, load_dinov2, load_image_encoder
 from trellis_cli.networks.inception import InceptionV3
 from trellis_cli.networks.pointnet2 import PointNet2
 from trellis_cli.networks.weight_files import load_torch_weights
@@ -25,7 +28,8 @@ INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_AT = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{INCEPTION}"
 POINTNET = "pointnet.pt"
 POINTNET_AT = f"https://openaipublic.azureedge.net/main/point-e/{POINTNET}"
-DINOV2 = "facebook/dinov2-with-registers-large"
+FILES = {"incep": INCEPTION, "point": POINTNET}
+HUB = {"dinov2": encoder_files.DINOV2, "clip": encoder_files.CLIP}
 LOOKED_AT = 224  # pixels along an edge of a picture as alexnet and dinov2 see it
 Look = Callable[[Tensor], Tensor]
 
@@ -59,7 +63,7 @@ def _inception(folder: Path, device: str) -> Look:
 
 def _dinov2(folder: Path, device: str) -> Look:
     """The class token after the last norm, ViT-L/14 with registers."""
-    network = load_dinov2(DINOV2).to(device).network
+    network = load_dinov2(encoder_files.DINOV2).to(device).network
     return lambda images: network(imagenet_normalised(_scaled(images))).pooler_output
 
 
@@ -79,6 +83,18 @@ NETWORKS = {
 }
 
 
+def weight_files(name: str, folder: Path) -> list[Path]:
+    """The files that decide what a network gives."""
+    if name in HUB:
+        return sorted(encoder_files.cached_files(HUB[name]).values())
+    return [SHIPPED_WEIGHTS / "image_encoder.safetensors"] if name == "alexnet" else [folder / FILES[name]]
+
+
+def weights_digest(files: Sequence[Path]) -> str:
+    """sha256 of the contents of files, one after the other."""
+    return hashlib.sha256("".join(file_digest(path) for path in files).encode()).hexdigest()
+
+
 def _scaled(images: Float[Tensor, "v 3 h w"]) -> Float[Tensor, "v 3 s s"]:
     size = (LOOKED_AT, LOOKED_AT)
     return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
@@ -90,11 +106,18 @@ class Features:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self.folder, self.device = folder, device
         self._loaded: dict[str, Look] = {}
+        self._digests: dict[str, str] = {}
 
     def load(self, name: str) -> None:
         """Raises MissingError, FileError where its weights are missing or broken."""
         if name not in self._loaded:
             self._loaded[name] = NETWORKS[name].load(self.folder, self.device)
+
+    def digest(self, name: str) -> str:
+        """sha256 of the weights behind a name, "clip" among them, so that scores of other weights are others."""
+        if name not in self._digests:
+            self._digests[name] = weights_digest(weight_files(name, self.folder))
+        return self._digests[name]
 
     @torch.no_grad()
     def __call__(self, name: str, seen: Tensor) -> Float[Tensor, "v d"]:

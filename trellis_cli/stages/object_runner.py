@@ -5,6 +5,7 @@ import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -80,6 +81,11 @@ class ObjectRunner:
                 out[name] = {"missing": error.problem, "get": error.hint or ""}
         return out
 
+    @property
+    def weights(self) -> dict[str, str]:
+        """Metric to the sha256 of its weights, of those of the second part that are here."""
+        return {name: self.features.digest(name) for name in self._wanted if name not in self.missing}
+
     @cached_property
     def lpips(self) -> LPIPS:
         return load_lpips()
@@ -89,10 +95,12 @@ class ObjectRunner:
         return load_clip_similarity(device=self.features.device)
 
     def _kept(self, part: str, name: str, one: SuiteObject) -> Scores:
-        depends = {
+        depends: dict[str, Any] = {
             "object": one.identity, "protocol": asdict(getattr(self.suite, part)), "made": self.maker.identity(one),
             "version": __version__, "scoring": SCORING, "score": name,
         }  # fmt: skip
+        if part == "generation":
+            depends["weights"] = self.features.digest(name)
         make = self._reconstruction if part == "reconstruction" else lambda o: self._generation(name, o)
         run = None if self.merge else lambda: make(one)
         return cached(self.work / part / name / f"{one.name}.json", depends, run, anew=self.overwrite)
