@@ -63,6 +63,56 @@ def test_an_object_turns(folder: Path) -> None:
         assert picture.size == (48, 48) and getattr(picture, "n_frames", 1) == 6
 
 
+DOM = """
+const made = [], kept = {}, ids = {};
+function node(name) {
+  const it = { name, dataset: {}, children: [], append(...c) { this.children.push(...c); },
+    replaceChildren(...c) { this.children = c; }, click() { this.onclick(); } };
+  made.push(it);
+  return it;
+}
+for (const id of ["study", "place", "progress"]) ids[id] = node("p");
+const body = node("body");
+globalThis.document = { body, createElement: node, getElementById: id => ids[id] };
+globalThis.localStorage = { getItem: key => kept[key] ?? null, setItem(key, value) { kept[key] = value; } };
+globalThis.crypto = { getRandomValues: a => a.map(() => Math.random() * 2 ** 32) };
+globalThis.Blob = class { constructor(parts) { this.text = parts.join(""); } };
+globalThis.URL = { createObjectURL: blob => "blob:" + blob.text };
+const all = it => [it, ...(it.children ?? []).flatMap(all)];
+const found = test => all(ids.place).filter(it => it && it.name && test(it));
+const candidates = () => found(it => it.className === "candidate");
+const unsure = () => found(it => it.id === "unsure")[0];
+"""
+
+
+def test_the_script_alone_counts_clicks_and_goes_on_where_it_was(folder: Path) -> None:
+    """The page's own script on the few parts of a browser that it uses; closed after two answers, and opened again."""
+    import quickjs
+
+    script = re.findall(r"<script>(.*?)</script>", (folder / "study.html").read_text(), re.DOTALL)[0]
+    context = quickjs.Context()
+    context.eval(DOM)
+    context.set("given", json.dumps(embedded(folder)))
+    context.eval("ids.study.textContent = given")
+    context.eval(f"(() => {{{script}}})(); candidates()[0].click(); unsure().click();")
+    assert context.eval("ids.progress.textContent") == "2 of 3"
+    context.eval(f"(() => {{{script}}})();")  # opened again
+    assert context.eval("ids.progress.textContent") == "2 of 3"
+    context.eval("candidates().slice(-1)[0].click()")
+    check_clicked(folder, json.loads(context.eval("body.dataset.answers")))
+    (link,) = json.loads(context.eval("JSON.stringify(found(it => it.id === 'save'))"))
+    assert json.loads(link["href"].removeprefix("blob:")) == json.loads(context.eval("body.dataset.answers"))
+
+
+def check_clicked(folder: Path, saved: dict) -> None:
+    """Of three answers the first is the first candidate, the second "not sure", the third the last candidate."""
+    first, second, third = saved["answers"]
+    assert first["chosen"] == first["shown"][0] and second["chosen"] is None and third["chosen"] == third["shown"][-1]
+    cases = {case["id"]: {c["id"] for c in case["candidates"]} for case in embedded(folder)["cases"]}
+    assert len({a["case"] for a in saved["answers"]}) == 3
+    assert all(set(a["shown"]) == cases[a["case"]] for a in saved["answers"])
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
 def test_answers_are_those_that_were_clicked(folder: Path, tmp_path: Path) -> None:
     """First the first candidate, then "not sure", then the last: by clicks in a headless browser."""
@@ -78,11 +128,7 @@ def test_answers_are_those_that_were_clicked(folder: Path, tmp_path: Path) -> No
     dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     (found,) = re.findall(r'data-answers="(.*?)"', dom, re.DOTALL)
     saved = json.loads(found.replace("&quot;", '"').replace("&amp;", "&"))
-    first, second, third = saved["answers"]
-    assert first["chosen"] == first["shown"][0] and second["chosen"] is None and third["chosen"] == third["shown"][-1]
-    cases = {case["id"]: {c["id"] for c in case["candidates"]} for case in embedded(folder)["cases"]}
-    assert len({a["case"] for a in saved["answers"]}) == 3
-    assert all(set(a["shown"]) == cases[a["case"]] for a in saved["answers"])
+    check_clicked(folder, saved)
     assert "3 of 3" in dom and 'download="answers-' in dom
     (tmp_path / "answers.json").write_text(json.dumps(saved))
     said = json.loads(trellis("study", "tally", folder / "study.key.json", tmp_path / "answers.json", "--json"))
