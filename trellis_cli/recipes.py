@@ -46,11 +46,12 @@ def read(name: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not TOML: {error}", hint="see `trellis recipe list` for examples") from error
     for text in overrides:
-        _override(table, text)
+        override(table, text)
     return table, path.name
 
 
-def _override(table: dict[str, Any], text: str) -> None:
+def override(table: dict[str, Any], text: str) -> None:
+    """Put `a.b=value` into a table. Raises RecipeError."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {text!r} is not key=value", hint="for example --set optimizer.steps=100")

@@ -34,4 +34,6 @@ def test_a_model_of_these_recipes_can_be_built_and_shipped(folder: str) -> None:
 
 
 def test_every_recipe_of_the_package_is_one_of_these() -> None:
-    assert set(recipes.names()) == {f"{folder}/{name}" for folder in ("mini", "mini-cpu") for name in STAGES}
+    ablations = {f"ablations/{name}" for name in ("structure-flow", "slat-flow", "slat-vae")}  # test_ablations.py
+    models = {f"{folder}/{name}" for folder in ("mini", "mini-cpu") for name in STAGES}
+    assert set(recipes.names()) == models | ablations

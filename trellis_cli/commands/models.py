@@ -88,6 +88,9 @@ def pack(
         ),
     ],
     out: o.Out,
+    base: Annotated[
+        str | None, typer.Option(help="A model that gives what the runs do not hold.", show_default=False)
+    ] = None,
     store: Annotated[str, typer.Option(help="float32, float16 or int8.")] = "float32",
     settings: Annotated[
         Path | None, typer.Option(help="A TOML file with the samplers' settings.", show_default=False)
@@ -98,8 +101,11 @@ def pack(
     """Turn training runs into a model folder in the published layout.
 
     Example:  trellis models pack runs/* -o my-model --store float16
+    Example:  trellis models pack runs/structure-flow --base mini -o finetuned
     """
+    from trellis_cli.io.model_folders import open_model
     from trellis_cli.stages.pack_models import pack as stage
 
-    report = stage(runs, out, store=store, settings=settings, overwrite=overwrite)
+    held = open_model(base) if base else None
+    report = stage(runs, out, base=held, store=store, settings=settings, overwrite=overwrite)
     console.result(f"{out}: {len(report['networks'])} networks, {report['megabytes']} MB", report, as_json=json)

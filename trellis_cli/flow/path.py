@@ -33,6 +33,14 @@ def noise_at(x_t: Float[Tensor, "*n c"], v: Float[Tensor, "*n c"], t: Times) -> 
     return x_t + (1 - t) * v
 
 
+def begin(noise: Float[Tensor, "*n c"], t: float) -> Float[Tensor, "*n c"]:
+    """What sampling from time t begins with where nothing of the data is known: x_t of data that are all 0.
+
+    At t = 1 the noise itself.
+    """
+    return (SIGMA_MIN + (1 - SIGMA_MIN) * t) * noise
+
+
 def velocity_to(x_t: Float[Tensor, "*n c"], x0: Float[Tensor, "*n c"], t: Times) -> Float[Tensor, "*n c"]:
     """The velocity at x_t that points at a given x_0: `data_at` of it gives back x_0. For t above 0."""
     noise = (x_t - (1 - t) * x0) / (SIGMA_MIN + (1 - SIGMA_MIN) * t)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trellis_cli.flow.guidance import Velocity
-from trellis_cli.flow.path import SIGMA_MIN, data_at, interpolate, velocity_to
+from trellis_cli.flow.path import SIGMA_MIN, begin, data_at, interpolate, velocity_to
 from trellis_cli.flow.path import velocity as path_velocity
 from trellis_cli.flow.sampler import euler
 
@@ -91,7 +91,7 @@ def repaint(velocity: Velocity, noise: Float[Tensor, "n c"], times: list[float],
         noise: of all rows, on the device of `kept`; a jump draws as much again on the CPU, free rows or not.
     """
     beside = beside_kept(velocity, noise, kept)
-    x, jump = noise, kept.resampling.jump
+    x, jump = begin(noise, times[0]), kept.resampling.jump
     for start in range(0, len(times) - 1, jump):
         stretch = times[start : start + jump + 1]
         for walk in range(kept.resampling.resample):

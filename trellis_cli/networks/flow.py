@@ -1,7 +1,7 @@
 """The flow network: one transformer for both stages, the structure's dense grid and the latents of its active voxels.
 
-It predicts the velocity of a rectified flow (flow/path.py). Voxels become tokens and tokens voxels in one of three
-ways, named by `io`:
+It predicts the velocity of a rectified flow (flow/path.py), or noise (flow/diffusion.py). Voxels become tokens and
+tokens voxels in one of three ways, named by `io`:
 
 * "dense": the structure's grid, every voxel present; patches of patch_size^3 voxels are flattened into a token.
 * "residual": sparse voxels; residual convolution blocks that halve the grid (patch_size 2), or none (patch_size 1).
@@ -37,6 +37,7 @@ from trellis_cli.networks.norms import final_norm
 from trellis_cli.networks.precision import TorsoNetwork
 
 Io = Literal["dense", "residual", "packed"]
+Objective = Literal["flow", "diffusion"]
 
 
 class FlowNetwork(TorsoNetwork):
@@ -56,6 +57,7 @@ class FlowNetwork(TorsoNetwork):
         share_mod: one modulation layer for all blocks.
         qk_rms_norm, qk_rms_norm_cross: normalise queries and keys.
         pooled_channels: width of a vector a sample that is added to the time embedding (ours; None for none).
+        objective: what it was taught to predict: the "flow"'s velocity, or the noise of a "diffusion" (ours).
         pe_mode: "ape" alone; use_fp16: see TorsoNetwork; use_checkpoint: recompute blocks in the backward pass.
 
     Raises:
@@ -89,9 +91,11 @@ class FlowNetwork(TorsoNetwork):
         *,
         io: Io,
         pooled_channels: int | None = None,
+        objective: Objective = "flow",
     ) -> None:
         super().__init__(use_fp16=use_fp16)
-        _check(io, resolution, patch_size, io_block_channels, pe_mode)
+        _check(io, resolution, patch_size, io_block_channels, pe_mode, objective)
+        self.objective: Objective = objective
         self.io: Io = io
         self.resolution, self.patch_size = resolution, patch_size
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -235,7 +239,11 @@ class FlowNetwork(TorsoNetwork):
         return scatter_blocks(out, plan, self.patch_size) if self.io == "packed" else out
 
 
-def _check(io: str, resolution: int, patch_size: int, io_block_channels: list[int] | None, pe_mode: str) -> None:
+def _check(
+    io: str, resolution: int, patch_size: int, io_block_channels: list[int] | None, pe_mode: str, objective: str
+) -> None:
+    if objective not in ("flow", "diffusion"):
+        raise ValueError(f"objective must be 'flow' or 'diffusion', got {objective!r}")
     if io not in ("dense", "residual", "packed"):
         raise ValueError(f"io must be 'dense', 'residual' or 'packed', got {io!r}")
     if pe_mode != "ape":

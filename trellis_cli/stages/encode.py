@@ -98,6 +98,11 @@ def slat_latent(network: nn.Module, coords: Tensor, feats: Tensor, device: str =
     return network(pack([(coords.int(), feats)]).to(device))[0].float().cpu()
 
 
+def encoder_resolution(model: ModelFolder) -> int:
+    """Voxels along an edge of the grid that a model's latents are encoded on. Raises MissingError."""
+    return int(read_network_json(model.stem("slat_encoder"))[1]["resolution"])
+
+
 def _kind(files: Sequence[StageFile]) -> str:
     """`features` or `voxels`: the one group that all inputs hold."""
     kinds = {"features" if "features" in file.groups else "voxels" for file in files}
@@ -123,7 +128,7 @@ def _factor(resolution: int, model: ModelFolder) -> int:
     """How many times finer the inputs' grid is than the model's; 1 for a model without a latent's encoder."""
     if "slat_encoder" not in model.pipeline.get("models", {}):
         return 1
-    own = int(read_network_json(model.stem("slat_encoder"))[1]["resolution"])
+    own = encoder_resolution(model)
     if resolution % own:
         raise FileError(
             f"the inputs are at {resolution}^3, model {model.id} works at {own}^3",

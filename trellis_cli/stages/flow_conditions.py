@@ -46,14 +46,11 @@ class Captions:
 
     suffix = ""
 
-    def __init__(self, data: DataFolder, encoder: Path | TextEncoder, ids: Sequence[str]) -> None:
+    def __init__(self, data: DataFolder, encoder: Path | TextEncoder) -> None:
         self.data = data
         self.encoder = load_text_encoder(encoder) if isinstance(encoder, Path) else encoder
         self.channels = self.encoder.width
         self._kept: dict[str, tuple[Tensor, Tensor]] = {}
-        texts = {c for i in ids for c in data.captions(i)}
-        for text in ["", *sorted(texts - {""})]:
-            self._encode(text)
 
     def pick(self, id_: str, generator: torch.Generator | None) -> str:
         captions = self.data.captions(id_)

@@ -55,7 +55,8 @@ class Previews:
             c, r = truth.feats.shape[1], round(len(truth.feats) ** (1 / 3))
             noise = dense_to_packed(torch.randn(1, c, r, r, r, generator=generator))
         condition, negative = (self.conditions([p], [False]).to(device) for p in (pick, None))
-        out = denoise(flow, noise.to(device), condition, negative, SETTINGS).to("cpu")
+        settings = SETTINGS.changed(rescale_t=1.0) if flow.objective == "diffusion" else SETTINGS
+        out = denoise(flow, noise.to(device), condition, negative, settings).to("cpu")
         caption, pictures = self.conditions.show(pick, SIZE)
         if self.group == "structure":
             logits = self.structure(packed_to_dense(out))[0, 0]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trellis_cli.geometry.cameras import Cameras, orbit
 from trellis_cli.metrics.distribution import frechet_distance, kernel_distance
-from trellis_cli.metrics.uncertainty import set_deviation
+from trellis_cli.metrics.uncertainty import mean_interval, set_deviation
 from trellis_cli.stages.object_suite import Generation
 from trellis_cli.stages.score_cache import Scores
 
@@ -23,7 +23,7 @@ def cameras(protocol: Generation, yaws_deg: Sequence[float] | None = None) -> Ca
 
 
 def generation_scores(made: Float[Tensor, "a v d"], real: Float[Tensor, "b v d"], protocol: Generation) -> Scores:
-    """Fréchet and kernel distance (x 100) of all, each with its deviation over sets of objects drawn anew.
+    """Fréchet and kernel distance (x 100) of all, each with its deviation over sets of objects drawn anew; `retrieval`.
 
     Args:
         made, real: features of v views of each of the objects; as many objects on both sides, in the same order.
@@ -45,6 +45,19 @@ def generation_scores(made: Float[Tensor, "a v d"], real: Float[Tensor, "b v d"]
     return {
         "frechet": {"value": frechet(everything), "deviation": set_deviation(frechet, num)},
         "kernel": {"value": kernel(everything, protocol.kernel_subsets), "deviation": set_deviation(kernel, num)},
+        "retrieval": mean_interval(retrieval(made, real)),
         "objects": num,
         "views": num * made.shape[1],
     }
+
+
+def retrieval(made: Float[Tensor, "n v d"], real: Float[Tensor, "n v d"]) -> list[float]:
+    """Of each made object, the share of the other real ones that are farther from it than its own prompt's.
+
+    1 where its own is the nearest, 0.5 by chance: how far the prompt is followed, without a network that reads. The
+    distance is the Euclidean one of the views' mean features.
+    """
+    apart = torch.cdist(made.double().mean(1), real.double().mean(1))
+    own = apart.diagonal()[:, None]
+    farther = (apart > own).sum(1) + 0.5 * ((apart == own).sum(1) - 1)
+    return (farther / (len(real) - 1)).tolist()

@@ -123,7 +123,8 @@ class ObjectRunner:
     def _side_by_side(self, one: SuiteObject) -> SideBySide:
         mesh, _ = one.mesh(self.work / "objects")
         made = self.maker.rebuilt(one, mesh)
-        return side_by_side(into_cube(mesh)[0], made.draw, made.surface, self.suite.reconstruction, one.name)
+        surface = made.surface if self.suite.reconstruction.surface else None
+        return side_by_side(into_cube(mesh)[0], made.draw, surface, self.suite.reconstruction, one.name)
 
     def _generation(self, name: str, one: SuiteObject) -> Scores:
         """Features of an object, and of what is made of its prompt; or the likeness of that to the prompt."""

@@ -28,10 +28,10 @@ class ToySpec:
 class Reconstruction:
     """How near a decoded object comes to what was encoded.
 
-    representations: what the pictures are of. The surface is always the mesh's.
+    representations: what the pictures are of. The surface is the mesh's.
     input_views, input_size, encoder: pictures that features are averaged over, and what makes features of them.
     radius, fov_deg, size: of the one picture an object that is compared, from a random side.
-    depth_views, depth_size, points, f_radius: of the points on the outer surface.
+    surface: whether it is scored; depth_views, depth_size, points, f_radius: of the points on the outer one.
     """
 
     representations: tuple[str, ...]
@@ -45,6 +45,7 @@ class Reconstruction:
     points: int
     f_radius: float
     encoder: str = "alexnet"
+    surface: bool = True
     seed: int = 0
 
 
@@ -148,7 +149,7 @@ def _check_numbers(table: dict[str, Any], where: str) -> None:
     """Raises RecipeError for numbers that no protocol has."""
     for key, value in table.items():
         low = {"seed": 0, "steps": 0, "guidance": -1, "pitch_deg": -90}.get(key, 1e-9)
-        if isinstance(value, int | float) and value < low:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < low:
             raise RecipeError(f"{where}: {key} = {value} is too small", hint="see `trellis recipe show suites/mini`")
     if not table["fov_deg"] < 180 or ("yaws_deg" in table and not table["yaws_deg"]):
         raise RecipeError(f"{where}: fov_deg is under 180, and yaws_deg has one at least", hint="see suites/mini")

@@ -11,9 +11,11 @@ from typing import Any
 from torch import nn
 
 from trellis_cli.errors import FileError, UsageError
+from trellis_cli.flow.diffusion import BETAS, NUM_TIMES
+from trellis_cli.flow.path import SIGMA_MIN
 from trellis_cli.io.aside import write_bytes, write_text
 from trellis_cli.io.encoder_files import OWN
-from trellis_cli.io.model_folders import CONDITIONERS, load_network, read_network_json, save_network
+from trellis_cli.io.model_folders import CONDITIONERS, ModelFolder, load_network, read_network_json, save_network
 from trellis_cli.networks.published import network_with
 from trellis_cli.stages.published_runs import (
     PublishedNetwork,
@@ -28,6 +30,9 @@ DEFAULT_SAMPLERS = {
     "slat_sampler": {"steps": 12, "cfg_strength": 3.0, "cfg_interval": [0.0, 1.0], "rescale_t": 3.0},
 }
 
+FLOW = {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": SIGMA_MIN}}
+DIFFUSION = {"name": "DDIMSampler", "args": {"num_times": NUM_TIMES, "betas": list(BETAS)}}
+
 RELEASED_SAMPLERS = {  # of both stages of the released models, by the kind of prompts
     "image": {"steps": 25, "cfg_strength": 5.0, "cfg_interval": [0.5, 1.0], "rescale_t": 3.0},
     "text": {"steps": 25, "cfg_strength": 7.5, "cfg_interval": [0.5, 0.95], "rescale_t": 3.0},
@@ -40,6 +45,7 @@ class _Part:
 
     load: reads its weights.
     prompts: of a published flow the kind it answers to, "image" or "text"; else "".
+    stored: where a model has it, which is copied as it lies; None for a run's.
     """
 
     run: Path
@@ -47,10 +53,17 @@ class _Part:
     args: dict[str, Any]
     load: Callable[[], nn.Module]
     prompts: str = ""
+    stored: Path | None = None
 
 
 def pack(
-    runs: Sequence[Path], out: Path, *, store: str = "float32", settings: Path | None = None, overwrite: bool = False
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    base: ModelFolder | None = None,
+    store: str = "float32",
+    settings: Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write a model folder from the averaged weights of runs (RUN/ckpts) and folders that hold encoders.
 
@@ -60,11 +73,12 @@ def pack(
 
     Args:
         runs: also those of the published trainer (published_runs.py), whose pickles are read for weights alone.
-        settings: a TOML file with [sparse_structure_sampler] and [slat_sampler]; without it DEFAULT_SAMPLERS, and
-            RELEASED_SAMPLERS for stages whose flow is of the published trainer.
+        base: a model that gives what the runs do not hold, copied as it lies: networks, encoders, samplers' settings.
+        settings: a TOML file with [sparse_structure_sampler] and [slat_sampler]; without it the base's, or
+            DEFAULT_SAMPLERS, and RELEASED_SAMPLERS for stages whose flow is of the published trainer.
 
     Raises:
-        UsageError: the folder is in the way, two runs have one network, or an unknown `store`.
+        UsageError: the folder is in the way or is the base, two runs have one network, or an unknown `store`.
         FileError: no network at all in the given folders, or a published flow of unknown prompts.
     """
     if store not in ("float32", "float16", "int8"):
@@ -77,9 +91,14 @@ def pack(
             f"no network in {', '.join(map(str, runs))}",
             hint="give folders of `train-vae` and `train-flow` runs, or of the published trainer (config.json, ckpts/)",
         )
+    if base is not None and out.resolve() == base.path.resolve():
+        raise UsageError(f"{out} is the base itself", hint="write the new model to a folder of its own")
     ckpts = out / "ckpts"
     ckpts.mkdir(parents=True, exist_ok=True)
     arguments: dict[str, Any] = {}
+    if base is not None:
+        parts = _base_parts(base) | parts
+        arguments = _base_arguments(base, ckpts)
     for run in runs:
         arguments |= dict.fromkeys(_copy_encoders(run, ckpts), "ckpts")
         if normalization := _normalization(run):
@@ -91,8 +110,12 @@ def pack(
     kinds = {"image_cond_model" if key.endswith("_image") else "text_cond_model" for key in flows} or set(CONDITIONERS)
     arguments = {key: value for key, value in arguments.items() if key not in CONDITIONERS or key in kinds}
     for key, part in parts.items():
-        save_network(ckpts / key, part.name, part.args, part.load(), store=store)
-    networks = _write_pipeline(out, parts, arguments, settings)
+        if part.stored is None:
+            save_network(ckpts / key, part.name, part.args, part.load(), store=store)
+        else:
+            for end in (".json", ".safetensors"):
+                write_bytes(ckpts / (key + end), part.stored.with_name(part.stored.name + end).read_bytes())
+    networks = _write_pipeline(out, parts, arguments, _samplers(parts, base, settings))
     size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
     return {"out": str(out), "networks": networks, "megabytes": round(size / 1e6, 1)}
 
@@ -132,6 +155,26 @@ def _own_parts(run: Path) -> dict[str, _Part]:
     return {stem.name: _Part(run, *read_network_json(stem), partial(load_network, stem)) for stem in stems}
 
 
+def _base_parts(base: ModelFolder) -> dict[str, _Part]:
+    """A model's networks by their keys; of flows of a model for images alone these end in `_image`, as runs' do."""
+    ending = "_image" if "text_cond_model" not in base.pipeline and "image_cond_model" in base.pipeline else ""
+    parts = {}
+    for key in base.models:
+        stem = base.stem(key)
+        name = key + ending if key.endswith("_flow_model") else key
+        parts[name] = _Part(base.path, *read_network_json(stem), partial(load_network, stem), stored=stem)
+    return parts
+
+
+def _base_arguments(base: ModelFolder, ckpts: Path) -> dict[str, Any]:
+    """What a model's pipeline.json says of latents and prompts; encoders that lie in a folder are copied."""
+    arguments = {key: base.pipeline[key] for key in ("slat_normalization", *CONDITIONERS) if key in base.pipeline}
+    for key in CONDITIONERS:
+        if key in arguments and (folder := base.path / str(arguments[key])).is_dir():
+            arguments |= {name: "ckpts" for name in _copy_encoders(folder, ckpts) if name == key}
+    return arguments
+
+
 def _copy_encoders(run: Path, ckpts: Path) -> list[str]:
     """Copy the encoders of prompts that a folder holds; what each is in pipeline.json."""
     folder = run / "ckpts" if (run / "ckpts").is_dir() else run
@@ -149,31 +192,36 @@ def _normalization(run: Path) -> dict[str, list[float]] | None:
     return published_normalization(run) if is_published_run(run) else None
 
 
-def _samplers(parts: dict[str, _Part], settings: Path | None) -> dict[str, Any]:
-    """Each sampler's settings. Raises UsageError."""
-    samplers: dict[str, Any] = dict(DEFAULT_SAMPLERS)
-    for stage in ("sparse_structure", "slat"):
-        flow = parts.get(f"{stage}_flow_model") or parts.get(f"{stage}_flow_model_image")
-        if flow and flow.prompts:
-            samplers[f"{stage}_sampler"] = RELEASED_SAMPLERS[flow.prompts]
-    samplers |= tomllib.loads(settings.read_text()) if settings else {}
-    if unknown := samplers.keys() - DEFAULT_SAMPLERS.keys():
+def _samplers(parts: dict[str, _Part], base: ModelFolder | None, settings: Path | None) -> dict[str, Any]:
+    """Each sampler with its settings; of a diffusion without a rescaled time. Raises UsageError."""
+    given = tomllib.loads(settings.read_text()) if settings else {}
+    if unknown := given.keys() - DEFAULT_SAMPLERS.keys():
         raise UsageError(f"{settings}: no such sampler {min(unknown)!r}", hint=f"known: {', '.join(DEFAULT_SAMPLERS)}")
+    samplers = {}
+    for key, default in DEFAULT_SAMPLERS.items():
+        stage = key.removesuffix("_sampler")
+        flow = parts.get(f"{stage}_flow_model") or parts.get(f"{stage}_flow_model_image")
+        params = base.pipeline[key]["params"] if base and key in base.pipeline else default
+        if flow and flow.prompts:
+            params = RELEASED_SAMPLERS[flow.prompts]
+        params = given.get(key, params)
+        if flow and flow.args.get("objective") == "diffusion":
+            samplers[key] = {**DIFFUSION, "params": {k: v for k, v in params.items() if k != "rescale_t"}}
+        else:
+            samplers[key] = {**FLOW, "params": params}
     return samplers
 
 
-def _write_pipeline(out: Path, parts: dict[str, _Part], arguments: dict[str, Any], settings: Path | None) -> list[str]:
+def _write_pipeline(
+    out: Path, parts: dict[str, _Part], arguments: dict[str, Any], samplers: dict[str, Any]
+) -> list[str]:
     """Returns the networks' keys in pipeline.json."""
-    table = {
-        key: {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5}, "params": params}
-        for key, params in _samplers(parts, settings).items()
-    }
     networks = {key: f"ckpts/{key}" for key in parts}
     plain = {key.removesuffix("_image"): path for key, path in networks.items()}
     if len(plain) == len(networks):
         networks = plain
     from_images = "image_cond_model" in arguments and "text_cond_model" not in arguments
     name = "TrellisImageTo3DPipeline" if from_images else "TrellisTextTo3DPipeline"
-    pipeline = {"name": name, "args": {"models": networks, **table, **arguments}}
+    pipeline = {"name": name, "args": {"models": networks, **samplers, **arguments}}
     write_text(out / "pipeline.json", json.dumps(pipeline, indent=4) + "\n")
     return sorted(networks)

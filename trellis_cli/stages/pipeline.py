@@ -1,14 +1,16 @@
 """A model's two flows and its structure decoder in memory: conditions in, voxels and latents out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from trellis_cli.errors import FileError, MissingError
+from trellis_cli.errors import FileError, MissingError, UsageError
+from trellis_cli.flow.diffusion import as_velocity, ddim_times
 from trellis_cli.flow.guidance import Velocity, averaged, guided, in_turn
+from trellis_cli.flow.path import begin
 from trellis_cli.flow.repaint import Kept, repaint
 from trellis_cli.flow.sampler import euler
 from trellis_cli.flow.schedule import time_steps
@@ -157,7 +159,7 @@ def denoise(
     multi: Multi | None = None,
     kept: Kept | None = None,
 ) -> Packed:
-    """One sample of a flow: guided Euler steps from noise to data, on the noise's device.
+    """One sample of a flow, or a diffusion: guided Euler steps from noise to data, on the noise's device.
 
     Args:
         condition: a single one, or those of several images of one object, which `multi` makes one velocity of.
@@ -166,24 +168,40 @@ def denoise(
 
     Raises:
         ValueError: several conditions without `multi`.
+        UsageError: see `sampling_times`.
     """
     if len(condition) != 1 and multi is None:
         raise ValueError(f"{len(condition)} conditions for one asset need `multi`")
-    times = time_steps(settings.steps, rescale=settings.rescale_t)
-    plan = flow.plan(noise.coords, noise.offsets)
-
-    def velocity(condition: Condition) -> Velocity:
-        def v(x: Tensor, t: float) -> Tensor:
-            return flow(noise.with_feats(x), torch.full((1,), t, dtype=torch.float64), condition, plan)
-
-        return v
-
+    times = sampling_times(settings, flow.objective)
+    velocity = velocities(flow, noise)
     each = [velocity(condition[i]) for i in range(len(condition))]
     conditional = each[0] if len(each) == 1 else averaged(each) if multi == "multidiffusion" else in_turn(each, times)
     both = guided(conditional, velocity(negative), strength=settings.guidance, interval=settings.interval)
     if kept is None:
-        return noise.with_feats(euler(both, noise.feats, times))
+        return noise.with_feats(euler(both, begin(noise.feats, times[0]), times))
     return noise.with_feats(repaint(both, noise.feats, times, kept))
+
+
+def velocities(flow: FlowNetwork, tokens: Packed) -> Callable[[Condition], Velocity]:
+    """What a network gives as the velocity of these tokens under a condition, whatever it was taught to predict."""
+    plan = flow.plan(tokens.coords, tokens.offsets)
+
+    def under(condition: Condition) -> Velocity:
+        def predicted(x: Tensor, t: float) -> Tensor:
+            return flow(tokens.with_feats(x), torch.full((1,), t, dtype=torch.float64), condition, plan)
+
+        return as_velocity(predicted) if flow.objective == "diffusion" else predicted
+
+    return under
+
+
+def sampling_times(settings: SamplerSettings, objective: str) -> list[float]:
+    """From noise to data. Raises UsageError for a rescaled time of a diffusion, whose steps are even in its own."""
+    if objective != "diffusion":
+        return time_steps(settings.steps, rescale=settings.rescale_t)
+    if settings.rescale_t != 1:
+        raise UsageError(f"rescale_t is {settings.rescale_t:g}, and a diffusion's steps are even", hint="--rescale-t 1")
+    return ddim_times(settings.steps)
 
 
 def argument(model: ModelFolder, key: str) -> Any:

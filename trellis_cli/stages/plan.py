@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from trellis_cli.flow.schedule import time_steps
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.stages.conditioner_sizes import conditioner_size
-from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_FLOW, Multi, SamplerSettings, network_keys
+from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_FLOW, Multi, SamplerSettings, network_keys, sampling_times
 from trellis_cli.stages.resident import Size, decide_keep, free_bytes, size_of
 
 GB = 1e9
@@ -100,7 +99,7 @@ def sampling_plan(
     for kind, end in flows.items():
         each = images if kind == "image" and multi == "multidiffusion" else 1
         for key, of in zip((STRUCTURE_FLOW + end, SLAT_FLOW + end), settings, strict=True):
-            samplers[key] = of.steps, _passes(of, each)
+            samplers[key] = of.steps, _passes(of, each, _objective(model, key))
     sizes = {kind: conditioner_size(model, kind) for kind in flows}
     known = [size for size in sizes.values() if size]
     keep = decide_keep(keep_loaded, model, keys, assets, device, dtype, known)
@@ -129,10 +128,10 @@ def decoding_plan(
     return plan(model, keys, device=device, dtype=dtype, assets=len(voxels), keep=keep, voxels=largest)
 
 
-def _passes(settings: SamplerSettings, each: int) -> int:
+def _passes(settings: SamplerSettings, each: int, objective: str) -> int:
     """How often a sampler runs its network: for `each` condition, and once more where guidance acts."""
     low, high = settings.interval
-    times = time_steps(settings.steps, rescale=settings.rescale_t)[:-1]
+    times = sampling_times(settings, objective)[:-1]
     return settings.steps * each + (sum(low <= t <= high for t in times) if settings.guidance else 0)
 
 
@@ -168,6 +167,10 @@ def plan(
         stages.append(Stage(size_of(model, key, dtype), running, steps, passes))
     name = str(dtype).removeprefix("torch.")
     return Plan(model.id, device, name, assets, voxels, keep, tuple(stages), free_bytes(device))
+
+
+def _objective(model: ModelFolder, key: str) -> str:
+    return str(read_network_json(model.stem(key))[1].get("objective", "flow"))
 
 
 def _resolution(model: ModelFolder, key: str) -> int:

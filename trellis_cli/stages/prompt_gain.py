@@ -14,7 +14,7 @@ from trellis_cli.flow.path import velocity as path_velocity
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
-from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_FLOW, Pipeline
+from trellis_cli.stages.pipeline import SLAT_FLOW, STRUCTURE_FLOW, Pipeline, velocities
 
 TIMES = (0.5, 0.7, 0.9)
 DRAWS = 2  # of noise at each time
@@ -41,16 +41,16 @@ def gain(
     """
     if not bool(inside.any()):
         return None
-    plan = flow.plan(data.coords, data.offsets)
+    under = velocities(flow, data)
+    led = [under(condition), under(empty)]
     generator = torch.Generator().manual_seed(seed)
     losses = [0.0, 0.0]
     for t in TIMES:
         for _ in range(DRAWS):
             noise = torch.randn(data.feats.shape, generator=generator)
-            x, wanted = data.with_feats(interpolate(data.feats, noise, t)), path_velocity(data.feats, noise)
-            for k, given in enumerate((condition, empty)):
-                got = flow(x, torch.full((1,), t, dtype=torch.float64), given, plan)
-                losses[k] += float((got - wanted).square().mean(1)[inside].mean())
+            x, wanted = interpolate(data.feats, noise, t), path_velocity(data.feats, noise)
+            for k, velocity in enumerate(led):
+                losses[k] += float((velocity(x, t) - wanted).square().mean(1)[inside].mean())
     return 1 - losses[0] / losses[1]
 
 

@@ -8,10 +8,9 @@ from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.stages.edit_suite import AssetSpec
-from trellis_cli.stages.encode import encode
+from trellis_cli.stages.encode import encode, encoder_resolution
 from trellis_cli.stages.export_objects import prepared
 from trellis_cli.stages.featurize import featurize
-from trellis_cli.stages.pipeline import fine_resolution
 from trellis_cli.stages.render import render
 from trellis_cli.stages.sample import sample
 from trellis_cli.stages.voxelize import voxelize
@@ -51,7 +50,7 @@ def encode_mesh(
     voxels, views, features, out = (
         folder / f"{name or mesh.stem}.{s}.h5" for s in ("voxels", "views", "features", "slat")
     )
-    voxelize([mesh], voxels, resolution=fine_resolution(model))
+    voxelize([mesh], voxels, resolution=encoder_resolution(model))
     render([mesh], views, num_views=num_views, size=size)
     featurize([voxels, views], features, encoder=encoder, device=device)
     encode([features], out, model, device=device, dtype=dtype)

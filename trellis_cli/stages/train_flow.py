@@ -1,4 +1,7 @@
-"""Train a flow, of either stage: conditional flow matching with dropped conditions (equation 5 of the paper)."""
+"""Train a flow, of either stage: conditional flow matching with dropped conditions (equation 5 of the paper).
+
+Or, for the paper's table 4, a diffusion: where the network's `objective` says so.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from trellis_cli import console
 from trellis_cli.data.index import DataFolder, draw
 from trellis_cli.errors import FileError, RecipeError
+from trellis_cli.flow import diffusion
 from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
@@ -31,6 +35,7 @@ STAGES = ("structure-flow", "slat-flow")
 class FlowRecipe:
     """`source_weights` sets how often each source of the manifest is drawn, in relation; others are drawn never.
 
+    `t_mean`, `t_std`: of the logit-normal law of a flow's times; a diffusion's are even.
     `condition`: "text" (the manifest's captions) or "image" (the asset's views, from cameras of `view_pitch_deg`).
     """
 
@@ -66,6 +71,7 @@ class FlowTask:
         network = recipe.network.build()
         if not isinstance(network, FlowNetwork):
             raise RecipeError(f"{recipe.network.name} is no flow", hint="see `trellis recipe show mini/structure-flow`")
+        self.diffusion = network.objective == "diffusion"
         self.module: nn.Module = network.compute_in(torso_dtype(recipe.optimizer.precision, device))
         groups = (self.group, "views") if recipe.condition == "image" else (self.group,)
         self.train_ids = self._fitting(data.ids(*groups, split="train"))
@@ -118,13 +124,16 @@ class FlowTask:
 
     def loss(self, module: nn.Module, batch: tuple[Packed, Condition], generator: torch.Generator) -> dict[str, Tensor]:
         x0, condition = batch
-        t = logit_normal(len(x0), mean=self.recipe.t_mean, std=self.recipe.t_std, generator=generator)
+        if self.diffusion:
+            t = diffusion.draw_times(len(x0), generator=generator)
+        else:
+            t = logit_normal(len(x0), mean=self.recipe.t_mean, std=self.recipe.t_std, generator=generator)
         noise = torch.randn(x0.feats.shape, generator=generator)
         device = next(module.parameters()).device
         x0, condition, t, noise = x0.to(device), condition.to(device), t.to(device), noise.to(device)
-        at = t[x0.sample][:, None]
-        predicted = module(x0.with_feats(interpolate(x0.feats, noise, at)), t, condition)
-        return {"loss": (predicted.float() - velocity(x0.feats, noise)).square().mean()}
+        x_t = (diffusion.diffused if self.diffusion else interpolate)(x0.feats, noise, t[x0.sample][:, None])
+        wanted = noise if self.diffusion else velocity(x0.feats, noise)
+        return {"loss": (module(x0.with_feats(x_t), t, condition).float() - wanted).square().mean()}
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
@@ -151,7 +160,7 @@ class FlowTask:
 
     def _conditions(self, encoder: Path) -> FlowConditions:
         if self.recipe.condition == "text":
-            return Captions(self.data, encoder, [*self.train_ids, *self.test_ids])
+            return Captions(self.data, encoder)
         if self.recipe.condition == "image":
             return ViewPictures(self.data, encoder, self.recipe.view_pitch_deg)
         raise RecipeError(f"condition is {self.recipe.condition!r}", hint="one of: text, image")
