@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.networks.hashed_weights import hash_weights
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.networks.inception import ConvNorm, InceptionV3, average
 from trellis_cli.networks.weight_files import load_torch_weights
@@ -64,6 +65,18 @@ def test_blocks_are_their_branches_side_by_side(network: InceptionV3) -> None:
     want = [b.branch1x1(x), b.branch3x3_2a(first), b.branch3x3_2b(first), b.branch3x3dbl_3a(second),
             b.branch3x3dbl_3b(second), b.branch_pool(F.max_pool2d(x, 3, 1, 1))]  # fmt: skip
     torch.testing.assert_close(b(x), torch.cat(want, 1))
+
+
+def test_features_of_known_weights_stay_what_they_were() -> None:
+    """Frozen once, on weights and a picture that are plain arithmetic: whatever changes a layer changes these."""
+    network = InceptionV3().eval().requires_grad_(False)
+    hash_weights(network)
+    y, x = torch.meshgrid(torch.arange(90.0), torch.arange(75.0), indexing="ij")
+    found = network(torch.stack([x / 75, y / 90, ((x * y) % 17) / 17])[None])[0]
+    frozen = torch.tensor([2.3030796, 0.0, 2.2819645, 0.0621311, 0.0])
+    torch.testing.assert_close(found[[0, 500, 1000, 1500, 2047]], frozen, rtol=1e-3, atol=1e-3)
+    assert float(found.mean()) == pytest.approx(1.6232724, rel=1e-4)
+    assert float(found.std()) == pytest.approx(2.1256738, rel=1e-4)
 
 
 def test_a_step_is_convolution_norm_and_relu() -> None:

@@ -1,8 +1,10 @@
 """PointNet++ for sets of points: held to a version written with plain loops, and to what its features must not see."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.networks.hashed_weights import hash_weights
 from trellis_cli.networks.pointnet2 import PointNet2, SetAbstraction, farthest, within
 
 
@@ -74,3 +76,16 @@ def test_features_see_neither_place_nor_size_nor_what_is_beside() -> None:
         assert found.shape == (2, 256) and not torch.allclose(found[0], found[1], rtol=1e-3)
         last = F.relu(network.bn1(network.fc1(torch.zeros(1, 1024))))
         assert network.bn2(network.fc2(last)).shape == (1, 256)
+
+
+def test_features_of_known_weights_stay_what_they_were() -> None:
+    """Frozen once, on weights and a cloud that are plain arithmetic: whatever changes a layer changes these."""
+    network = PointNet2().eval().requires_grad_(False)
+    hash_weights(network)
+    i = torch.arange(700.0)
+    turn, out = 2.4 * i, (i / 700).sqrt()
+    found = network(torch.stack([turn.cos() * out, turn.sin() * out, ((37 * i) % 700) / 700], 1)[None])[0]
+    frozen = torch.tensor([-0.2267799, -0.6361411, -2.1030128, -0.5991722, -0.4400671])
+    torch.testing.assert_close(found[[0, 50, 100, 150, 255]], frozen, rtol=1e-3, atol=1e-3)
+    assert float(found.mean()) == pytest.approx(-0.0893099, abs=1e-4)
+    assert float(found.std()) == pytest.approx(0.9233944, rel=1e-4)

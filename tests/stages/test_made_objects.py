@@ -1,5 +1,6 @@
 """Anybody's outputs under the same protocol: meshes, Gaussians and clouds, matched by name or by a table."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import torch
 
 from tests.stages.test_eval_objects import SMALL
 from tests.tiny_world import trellis
+from trellis_cli.data import toybox
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.geometry.cameras import orbit
+from trellis_cli.io.digests import source_digest
 from trellis_cli.io.gaussian_files import write_gaussians
 from trellis_cli.io.glb import textured_glb
 from trellis_cli.io.mesh_files import read_mesh
@@ -71,6 +74,40 @@ def test_another_object_is_far_from_perfect(truth: Path, tmp_path: Path) -> None
     trellis(*command, "-o", tmp_path / "a.json", "--part", "reconstruction")
     means = json.loads((tmp_path / "a.json").read_text())["reconstruction"]["means"]
     assert means["given.psnr"]["mean"] < 20 and means["mesh.f_score"]["mean"] < 0.9
+
+
+def test_other_programs_get_the_prompts_and_give_files_by_them(truth: Path, tmp_path: Path) -> None:
+    """The table of prompts with a column of files, whatever these are called, is the table that is read."""
+    prompts, assets = tmp_path / "prompts.csv", tmp_path / "theirs"
+    trellis("eval", "--suite", suite(tmp_path), "--prompts", prompts)
+    rows = list(csv.DictReader(prompts.read_text().splitlines()))
+    assert [row["object"] for row in rows] == ["hut", "seat"]
+    assert all(row["prompt"] in toybox.make(c, 5).captions for row, c in zip(rows, ("house", "chair"), strict=True))
+    trellis("eval", "--suite", suite(tmp_path), "--prompts", prompts, code=2)
+    trellis("eval", "--suite", suite(tmp_path), "--prompts", tmp_path / "prompts.txt", code=2)
+    trellis("eval", "--suite", "edit-mini", "--prompts", tmp_path / "x.csv", code=2)
+    assets.mkdir()
+    for k, row in enumerate(rows):
+        (assets / f"out_{k}.glb").write_bytes((truth / f"{row['object']}.glb").read_bytes())
+    for head, key in (("prompt,file", "prompt"), ("object,file", "object")):
+        lines = [f'"{row[key]}",out_{k}.glb' for k, row in enumerate(rows)]
+        (assets / "assets.csv").write_text("\n".join([head, *reversed(lines)]))
+        objects = [SuiteObject("hut", ToySpec("hut", "house", 5)), SuiteObject("seat", ToySpec("seat", "chair", 5))]
+        maker = FileMaker(assets, objects)
+        for one in objects:
+            assert maker.identity(one) == {"asset": source_digest(truth / f"{one.name}.glb")}
+
+
+def test_objects_of_one_prompt_take_its_lines_in_turn(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.glb").write_bytes(name.encode())
+    (tmp_path / "assets.csv").write_text("prompt,file\na cup,a.glb\na box,b.glb\na cup,c.glb\n")
+    objects = [SuiteObject(f"cup{k}", tmp_path / "x.glb", "a cup") for k in range(3)]
+    maker = FileMaker(tmp_path, objects)
+    wanted = [{"asset": source_digest(tmp_path / f"{name}.glb")} for name in "ac"]
+    assert [maker.identity(one) for one in objects[:2]] == wanted
+    with pytest.raises(FileError, match="holds nothing for cup2"):
+        maker.identity(objects[2])
 
 
 def test_gaussians_are_drawn_and_have_no_surface(tmp_path: Path) -> None:

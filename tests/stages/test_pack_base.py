@@ -1,4 +1,4 @@
-"""`models pack --base`: runs put into a model that gives the rest; and a diffusion that is sampled, edited and planned."""
+"""`models pack --base`: runs put into a model that gives the rest; a diffusion sampled, edited and planned."""
 
 import json
 import math

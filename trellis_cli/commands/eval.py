@@ -65,6 +65,12 @@ def eval(
         tuple[Path, Path] | None,
         typer.Option("--compare", metavar="A B", help="Instead of a run: how two reports differ.", show_default=False),
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts", help="Instead of a run: a .csv of the prompts, for other programs.", show_default=False
+        ),
+    ] = None,
     dry_run: o.DryRun = False,
     merge: Annotated[
         bool, typer.Option("--merge", help="Compute nothing: put together what shards left in --work.")
@@ -104,11 +110,18 @@ def eval(
         if suite is None:
             raise UsageError("nothing says what to measure", hint="for example --suite mini")
         out = out or Path(f"{Path(suite).stem}.json")
+        work = work or out.with_suffix(".work")
+        if prompts is not None:
+            from trellis_cli.stages.run_suite import suite_prompts
+
+            num = suite_prompts(suite, prompts, work=work, data=data, overwrite=overwrite)
+            console.result(f"{prompts}: {num} prompts", {"out": str(prompts), "prompts": num}, as_json=json)
+            return
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.run_suite import run_suite
 
         result = run_suite(
-            suite, out, work=work or out.with_suffix(".work"), model=model, only=only or (), parts=part or (),
+            suite, out, work=work, model=model, only=only or (), parts=part or (),
             methods=method or (), draws=draws, sheet=sheet, data=data, assets=assets, weights=weights,
             shard=parse_shard(shard), merge=merge, device=chosen, overwrite=overwrite,
             dtype=o.torso_dtype(dtype, chosen),

@@ -73,7 +73,7 @@ def eval_objects(
     if assets is not None:
         if model is not None:
             raise UsageError("--assets are scored as they are, without a --model", hint="leave one of the two out")
-        maker = FileMaker(assets)
+        maker = FileMaker(assets, objects["generation"])
     else:
         maker = ModelMaker(suite, open_model(model or suite.model), work, device, dtype, overwrite)
     features = Features(weights_folder(weights), device)

@@ -1,7 +1,7 @@
 """What a suite scores: objects that a model makes, or files that any program has made."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -127,11 +127,11 @@ class FileMaker:
     Meshes and 3DGS files are drawn; meshes have surfaces; clouds in .npz (`points` or `arr_0`, [n 3]) are only points.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Raises FileError for a folder that is none, or a table that is none."""
+    def __init__(self, folder: Path, objects: Sequence[SuiteObject] = ()) -> None:
+        """`objects`: of the suite, in order. Raises FileError for a folder that is none, or a table that is none."""
         if not folder.is_dir():
             raise FileError(f"--assets {folder} is no folder", hint="one with a file for each object")
-        self.folder, self._table = folder, _read_table(folder / TABLE)
+        self.folder, self._table = folder, _read_table(folder / TABLE, objects)
         self.provenance: dict[str, Any] = {"assets": folder.resolve().name}
 
     def identity(self, one: SuiteObject) -> dict[str, Any]:
@@ -191,12 +191,25 @@ def _read_points(path: Path) -> Float[Tensor, "n 3"]:
     return torch.from_numpy(np.ascontiguousarray(array[:, :3]))
 
 
-def _read_table(path: Path) -> dict[str, str]:
-    """Object to file, of a table with the columns object and file; empty where there is none."""
+def _read_table(path: Path, objects: Sequence[SuiteObject]) -> dict[str, str]:
+    """Object to file, of a table with the columns file and object, or prompt; empty where there is none.
+
+    Of a prompt that several objects have, the first takes the first line with it, and so on.
+    """
     if not path.is_file():
         return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return {row["object"]: row["file"] for row in csv.DictReader(file)}
+            rows = list(csv.DictReader(file))
+        if not rows or rows[0].get("object") is not None:
+            return {row["object"]: row["file"] for row in rows}
+        files: dict[str, list[str]] = {}
+        for row in rows:
+            files.setdefault(row["prompt"], []).append(row["file"])
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path}: no table of assets: {error}", hint="a header with object,file") from error
+        raise FileError(
+            f"{path}: no table of assets: {error}", hint="a header with object,file or prompt,file"
+        ) from error
+    lines = {prompt: iter(of) for prompt, of in files.items()}
+    found = {one.name: next(lines.get(one.prompt or "", iter(())), None) for one in objects}
+    return {name: file for name, file in found.items() if file is not None}

@@ -1,6 +1,5 @@
 """One object of a suite through one part of its protocol: made, looked at, and kept."""
 
-import io
 import logging
 from dataclasses import asdict
 from functools import cached_property
@@ -14,7 +13,6 @@ from torch import Tensor
 from trellis_cli import __version__
 from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import FileError, MissingError
-from trellis_cli.io.aside import write_bytes
 from trellis_cli.metrics.farthest import farthest_points
 from trellis_cli.metrics.lpips import LPIPS, load_lpips
 from trellis_cli.networks.clip_similarity import ClipSimilarity, load_clip_similarity
@@ -28,13 +26,13 @@ from trellis_cli.stages.reconstruction_scores import (
     SideBySide,
     on_black,
     outer_points,
-    random_camera,
     reconstruction_scores,
     side_by_side,
 )
 from trellis_cli.stages.score_cache import Scores, cached
 from trellis_cli.stages.sources import into_cube
 from trellis_cli.stages.suite_objects import SuiteObject
+from trellis_cli.stages.suite_prompts import prompt_of
 
 _log = logging.getLogger(__name__)
 PARTS = ("reconstruction", "generation")
@@ -61,7 +59,7 @@ class ObjectRunner:
         """
         if part == "reconstruction":
             return self._kept(part, part, one)
-        out: Scores = {"prompt": self._prompt(one).label}
+        out: Scores = {"prompt": prompt_of(one, self.suite, self.work).label}
         return out | {name: self._kept(part, name, one) for name in self._wanted if name not in self.missing}
 
     @property
@@ -107,28 +105,31 @@ class ObjectRunner:
 
     def pictures(self, part: str, one: SuiteObject) -> dict[str, Tensor]:
         """What a reader should see of an object, by label: [3 h w] in [0, 1]."""
-        mesh, _ = one.mesh(self.work / "objects")
+        mesh = one.mesh(self.work / "objects")
         if part == "reconstruction":
             seen = self._side_by_side(one)
             normals = {} if seen.normals is None else {"normals": seen.truth_normals, "normals made": seen.normals}
             return {label: images[0] for label, images in ({"object": seen.truth} | seen.by | normals).items()}
-        made, real = self._drawn(one, self.maker.anew(one, self._prompt(one))), self._views(into_cube(mesh)[0])
+        made, real = (
+            self._drawn(one, self.maker.anew(one, prompt_of(one, self.suite, self.work))),
+            self._views(into_cube(mesh)[0]),
+        )
         half = len(real) // 2
         return {"object": real[0], "made": made[0], "object ": real[half], "made ": made[half]}
 
     def _reconstruction(self, one: SuiteObject) -> Scores:
-        truth = into_cube(one.mesh(self.work / "objects")[0])[0]
+        truth = into_cube(one.mesh(self.work / "objects"))[0]
         return reconstruction_scores(truth, self._side_by_side(one), self.lpips, self.suite.reconstruction)
 
     def _side_by_side(self, one: SuiteObject) -> SideBySide:
-        mesh, _ = one.mesh(self.work / "objects")
+        mesh = one.mesh(self.work / "objects")
         made = self.maker.rebuilt(one, mesh)
         surface = made.surface if self.suite.reconstruction.surface else None
         return side_by_side(into_cube(mesh)[0], made.draw, surface, self.suite.reconstruction, one.name)
 
     def _generation(self, name: str, one: SuiteObject) -> Scores:
         """Features of an object, and of what is made of its prompt; or the likeness of that to the prompt."""
-        mesh, prompt = one.mesh(self.work / "objects")[0], self._prompt(one)
+        mesh, prompt = one.mesh(self.work / "objects"), prompt_of(one, self.suite, self.work)
         made, real = self.maker.anew(one, prompt), into_cube(mesh)[0]
         if name == "clip":
             images = self._drawn(one, made, self.suite.generation.clip_yaws_deg).to(self.features.device)
@@ -146,24 +147,6 @@ class ObjectRunner:
         with Image.open(prompt.images[0]) as picture:
             rgba = np.asarray(picture.convert("RGBA"))[None]
         return self.clip.pictures(on_black(rgba).to(self.features.device))
-
-    def _prompt(self, one: SuiteObject) -> Prompt:
-        """The caption of an object, or a picture of it on transparent ground. Raises FileError without a caption."""
-        protocol = self.suite.generation
-        mesh, caption = one.mesh(self.work / "objects")
-        if protocol.prompt == "text":
-            if caption is None:
-                raise FileError(f"{one.name} has no caption", hint="a captions.csv with file,caption beside it")
-            return Prompt(caption)
-        path = self.work / "prompts" / f"{one.name}.png"
-        low, high = protocol.prompt_pitch_deg
-        camera = random_camera(protocol, one.name, (low, high))
-        rgba = render_views(into_cube(mesh)[0], camera, size=protocol.prompt_size).rgba[0]
-        buffer = io.BytesIO()
-        Image.fromarray(rgba).save(buffer, "PNG")
-        if not path.is_file() or path.read_bytes() != buffer.getvalue():
-            write_bytes(path, buffer.getvalue())
-        return Prompt(images=(path,))
 
     def _views(self, mesh: TexturedMesh) -> Tensor:
         protocol = self.suite.generation

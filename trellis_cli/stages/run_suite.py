@@ -13,6 +13,7 @@ from trellis_cli.stages.eval_edits import METHODS, applies, eval_edits
 from trellis_cli.stages.eval_objects import eval_objects
 from trellis_cli.stages.eval_report import Evaluation
 from trellis_cli.stages.object_suite import ObjectSuite
+from trellis_cli.stages.suite_prompts import write_prompts
 from trellis_cli.stages.suites import read_suite
 
 HTML = (".html", ".htm")
@@ -52,6 +53,14 @@ def run_suite(
         _refuse(name, "objects", {f"-o {html}": html, "--part": parts, "--assets": assets, "--model": model})
         return eval_ablation(suite, scored_by(suite), out, data=data, weights=weights, **options)
     return eval_objects(suite, out, parts=parts, html=html, data=data, weights=weights, assets=assets, **options)
+
+
+def suite_prompts(name: str, out: Path, *, work: Path, data: Path | None, overwrite: bool) -> int:
+    """Write what a suite of objects asks for (`suite_prompts.write_prompts`). Raises UsageError for another suite."""
+    suite = read_suite(name)
+    if not isinstance(suite, ObjectSuite):
+        raise UsageError(f"--prompts are of suites of objects, and {name} is none", hint="leave it out")
+    return write_prompts(suite, out, work=work, data=data, overwrite=overwrite)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def make_asset(
     if spec.text:
         sample([spec.text], out, model, seed=spec.seed, device=device, dtype=dtype)
         return out
-    mesh, _ = make_toy(spec.toybox, spec.seed, folder / f"{spec.name}.glb")
+    mesh = make_toy(spec.toybox, spec.seed, folder / f"{spec.name}.glb")
     return encode_mesh(mesh, model, folder, device=device, dtype=dtype)
 
 
@@ -57,12 +57,11 @@ def encode_mesh(
     return out
 
 
-def make_toy(category: str, seed: int, path: Path) -> tuple[Path, str]:
-    """An object of the toybox as a .glb, and its shortest caption."""
+def make_toy(category: str, seed: int, path: Path) -> Path:
+    """An object of the toybox as a .glb."""
     from trellis_cli.data import toybox
 
-    toy = toybox.make(category, seed)
-    data = textured_glb(prepared(toy.mesh, path.stem))
+    data = textured_glb(prepared(toybox.make(category, seed).mesh, path.stem))
     if not path.is_file() or path.read_bytes() != data:
         write_bytes(path, data)
-    return path, min(toy.captions, key=len)
+    return path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trellis_cli.data import toybox
 from trellis_cli.data.index import MANIFEST
 from trellis_cli.data.manifest import OBJECTS, read_rows
 from trellis_cli.errors import FileError, MissingError, UsageError
@@ -26,11 +27,18 @@ class SuiteObject:
     source: ToySpec | Path
     caption: str | None = None
 
-    def mesh(self, folder: Path) -> tuple[Path, str | None]:
-        """Its mesh file, of a toy made in `folder`, and its caption."""
+    def mesh(self, folder: Path) -> Path:
+        """Its mesh file, of a toy made in `folder`."""
         if isinstance(self.source, Path):
-            return self.source, self.caption
+            return self.source
         return make_toy(self.source.toybox, self.source.seed, folder / f"{self.name}.glb")
+
+    @property
+    def prompt(self) -> str | None:
+        """Its caption, of a toy its shortest; None where it has none."""
+        if isinstance(self.source, Path):
+            return self.caption
+        return min(toybox.make(self.source.toybox, self.source.seed).captions, key=len)
 
     @property
     def seed(self) -> int:
