@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar
 
@@ -26,6 +26,30 @@ def result(text: str, data: Any = None, *, as_json: bool = False) -> None:
     if as_json and is_dataclass(data) and not isinstance(data, type):
         data = asdict(data)
     print(json.dumps(data, indent=2, default=str) if as_json else text, flush=True)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each as a table for a result, the first its head; numbers to the right.
+
+    In bold and with a rule as far as stdout shows such things; never wrapped, so that a line stays a row.
+    """
+    from io import StringIO
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for k, name in enumerate(rows[0]):
+        numbers = all(row[k][:1] in "+-.0123456789" for row in rows[1:])
+        made.add_column(Text(name), justify="right" if numbers else "left", no_wrap=True)
+    for row in rows[1:]:
+        made.add_row(*map(Text, row))
+    widths = [max(map(len, cells)) + 3 for cells in zip(*rows, strict=True)]
+    out = StringIO()
+    Console(file=out, width=sum(widths), force_terminal=sys.stdout.isatty()).print(made)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def note(text: str) -> None:

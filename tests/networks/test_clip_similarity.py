@@ -7,7 +7,7 @@ import torch
 
 from tests.networks.test_clip_text import tiny_clip
 from trellis_cli.errors import FileError, MissingError
-from trellis_cli.networks.clip_similarity import MEAN, STD, load_clip_similarity
+from trellis_cli.networks.clip_similarity import load_clip_similarity
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_cosines_are_transformers_own(folder: Path) -> None:
     from transformers import AutoTokenizer, CLIPModel
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
     clip, network = load_clip_similarity(folder), CLIPModel.from_pretrained(folder).eval()
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     texts = ["log cabin", "a chair"]
     words = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
-    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     with torch.no_grad():
         want = network(input_ids=words["input_ids"], attention_mask=words["attention_mask"],
                        pixel_values=(images - mean) / std)  # fmt: skip

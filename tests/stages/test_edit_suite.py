@@ -125,7 +125,7 @@ def test_means_have_intervals_that_hold_them() -> None:
     table = means(rows)["m"]["add"]
     assert table["psnr"]["mean"] == 4 and table["seam.normal"]["mean"] == 7 and table["psnr"]["num"] == 9
     assert 0 < table["psnr"]["low"] < 4 < table["psnr"]["high"] < 8 and not {"gap", "draw"} & table.keys()
-    assert "add   m" in text_table(means(rows))
+    assert ["add", "m"] in [line.split()[:2] for line in text_table(means(rows)).splitlines()]
 
 
 def test_differences_are_paired() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.tiny_world import FIXED, World, trellis
+from trellis_cli import recipes
 from trellis_cli.data import toybox
 from trellis_cli.data.manifest import split_of
 from trellis_cli.errors import RecipeError
@@ -19,6 +20,7 @@ from trellis_cli.stages.generation_scores import cameras, generation_scores
 from trellis_cli.stages.object_suite import ObjectSuite
 from trellis_cli.stages.reconstruction_scores import outer_points, random_camera
 from trellis_cli.stages.score_cache import cached
+from trellis_cli.stages.suite_objects import suite_objects
 from trellis_cli.stages.suites import read_suite
 
 SMALL = """
@@ -65,8 +67,12 @@ def mini() -> ObjectSuite:
 
 
 def test_the_shipped_suite_is_what_it_says(mini: ObjectSuite) -> None:
-    assert len(mini.objects) == 20 == len({toy.toybox for toy in mini.objects})
-    assert all(split_of(toybox.make(toy.toybox, toy.seed).group) == "test" for toy in mini.objects)
+    toys, files = ([one for one in mini.objects if bool(one.file) == given] for given in (False, True))
+    assert len(toys) == 20 == len({toy.toybox for toy in toys})
+    assert all(split_of(toybox.make(toy.toybox, toy.seed).group) == "test" for toy in toys)
+    assert len(files) == 5 and {(recipes.folder() / one.file).stem for one in files} == {one.name for one in files}
+    objects = suite_objects(mini, None)["generation"]
+    assert len(objects) == 25 and objects[-1].prompt == "a towel" and objects[-1].mesh(Path()).is_file()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,9 @@ def test_the_shipped_suite_is_what_it_says(mini: ObjectSuite) -> None:
         ('toybox = "chair"', 'toybox = "throne"', "the toybox has no"),
         ('representation = "gaussians"', 'representation = "mesh"', "no representation 'mesh'"),
         ('features = ["alexnet"]', 'features = ["eyes"]', "no feature 'eyes'"),
+        ('toybox = "house"', 'file = "suites/objects/towel.glb"', "has no caption"),
+        ('toybox = "house"', 'file = "none.glb"\ncaption = "x"', "no file of the shipped"),
+        ('toybox = "house"', 'toybox = "house"\nfile = "x.glb"', "one of the two"),
         ("points = 500", "point = 500", "no such key 'point'"),
         ('kind = "objects"', 'kind = "sing"', "kind is 'sing'"),
         ("points = 500", "points = -5", "points = -5 is too small"),

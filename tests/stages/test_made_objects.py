@@ -20,7 +20,7 @@ from trellis_cli.io.glb import textured_glb
 from trellis_cli.io.mesh_files import read_mesh
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.stages.made_objects import FileMaker, read_made
-from trellis_cli.stages.object_suite import ToySpec
+from trellis_cli.stages.object_suite import ObjectSpec
 from trellis_cli.stages.suite_assets import make_toy
 from trellis_cli.stages.suite_objects import SuiteObject
 
@@ -92,7 +92,10 @@ def test_other_programs_get_the_prompts_and_give_files_by_them(truth: Path, tmp_
     for head, key in (("prompt,file", "prompt"), ("object,file", "object")):
         lines = [f'"{row[key]}",out_{k}.glb' for k, row in enumerate(rows)]
         (assets / "assets.csv").write_text("\n".join([head, *reversed(lines)]))
-        objects = [SuiteObject("hut", ToySpec("hut", "house", 5)), SuiteObject("seat", ToySpec("seat", "chair", 5))]
+        objects = [
+            SuiteObject("hut", ObjectSpec("hut", "house", 5)),
+            SuiteObject("seat", ObjectSpec("seat", "chair", 5)),
+        ]
         maker = FileMaker(assets, objects)
         for one in objects:
             assert maker.identity(one) == {"asset": source_digest(truth / f"{one.name}.glb")}
@@ -146,7 +149,7 @@ def test_clouds_are_points_alone(truth: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_there_twice_or_nothing_to_score(truth: Path, tmp_path: Path) -> None:
-    one = SuiteObject("hut", ToySpec("hut", "house", 5))
+    one = SuiteObject("hut", ObjectSpec("hut", "house", 5))
     with pytest.raises(FileError, match="is no folder"):
         FileMaker(tmp_path / "nothing")
     with pytest.raises(FileError, match="holds nothing for hut"):

@@ -14,7 +14,6 @@ from trellis_cli.stages.ablation_suite import AblationRun, AblationSuite
 from trellis_cli.stages.eval_compare import read_report
 from trellis_cli.stages.eval_objects import eval_objects
 from trellis_cli.stages.eval_report import Evaluation, check_out, finished
-from trellis_cli.stages.eval_tables import aligned
 from trellis_cli.stages.object_suite import ObjectSuite
 from trellis_cli.stages.score_cache import digest
 
@@ -130,14 +129,14 @@ def table(summary: Mapping[str, Any]) -> str:
     for variant, by in summary["variants"].items():
         for name, s in by.items():
             rows.append([variant, name, f"{s['mean']:.4g}", _number(s["deviation"], ".2g"), str(s["num"])])
-    text = aligned(rows)
+    text = console.table(rows)
     if summary["differences"]:
         rows = [["difference", "figure", "mean", "95 % interval", "seeds"]]
         for pair, by in summary["differences"].items():
             for name, s in by.items():
                 reach = "-" if s["low"] is None else f"{s['low']:.3g} to {s['high']:.3g}"
                 rows.append([pair, name, f"{s['mean']:+.3g}", reach, str(s["num"])])
-        text += "\n\n" + aligned(rows)
+        text += "\n\n" + console.table(rows)
     return text
 
 

@@ -10,7 +10,7 @@ from trellis_cli import console
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.metrics.uncertainty import mean_interval
 from trellis_cli.stages.eval_report import MARK
-from trellis_cli.stages.eval_tables import aligned, flat
+from trellis_cli.stages.eval_tables import flat
 
 SURE = 1.96  # deviations of a normal distribution that hold 95 %
 Rows = dict[str, dict[str, float]]
@@ -108,4 +108,4 @@ def _table(found: Comparison, paths: tuple[Path, Path]) -> str:
         apart = s["low"] > 0 or s["high"] < 0
         rows.append([name, f"{s['a']:.4g}", f"{s['b']:.4g}", f"{s['difference']:+.3g}",
                      f"{s['low']:.3g} to {s['high']:.3g}", f"{s['num']:.0f}", "*" if apart else ""])  # fmt: skip
-    return f"{aligned(rows)}\n* the interval leaves out 0"
+    return f"{console.table(rows)}\n* the interval leaves out 0"

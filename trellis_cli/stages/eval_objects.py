@@ -15,7 +15,7 @@ from trellis_cli.metrics.uncertainty import mean_interval
 from trellis_cli.session import in_shard
 from trellis_cli.stages.eval_html import write_html
 from trellis_cli.stages.eval_report import Evaluation, check_html, check_out, finished
-from trellis_cli.stages.eval_tables import aligned, object_means
+from trellis_cli.stages.eval_tables import object_means
 from trellis_cli.stages.feature_networks import Features, weights_folder
 from trellis_cli.stages.generation_scores import generation_scores
 from trellis_cli.stages.made_objects import FileMaker, Maker, ModelMaker
@@ -129,7 +129,7 @@ def _table(report: dict[str, Any]) -> str:
     if "reconstruction" in report:
         rows = [["reconstruction", "mean", "95 % interval", "objects"]]
         rows += [_mean_row(name, s) for name, s in report["reconstruction"]["means"].items()]
-        lines.append(aligned(rows))
+        lines.append(console.table(rows))
     if "generation" in report:
         found = report["generation"]
         rows = [["generation", "value", "deviation", "objects"]]
@@ -141,7 +141,7 @@ def _table(report: dict[str, Any]) -> str:
         if "clip" in found:
             rows.append(_mean_row("CLIP x 100", found["clip"]))
         rows += [[name, "missing", why["get"], ""] for name, why in found["missing"].items()]
-        lines.append(aligned(rows))
+        lines.append(console.table(rows))
     return "\n\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from trellis_cli import console
 from trellis_cli.metrics.uncertainty import mean_interval
 
 SHOWN = {  # column: score, or the difference of two
@@ -108,13 +109,7 @@ def text_table(table: Means) -> str:
             if mode in of:
                 num = max(int(s["num"]) for s in of[mode].values())
                 rows.append([mode, method, str(num), *(_cell(of[mode].get(score)) for score in SHOWN.values())])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of as many cells each, in columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return console.table(rows)
 
 
 def _cell(summary: Mapping[str, float] | None) -> str:

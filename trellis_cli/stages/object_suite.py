@@ -16,12 +16,14 @@ FEATURES = ("alexnet", "incep", "dinov2", "point")
 
 
 @dataclass(frozen=True, slots=True)
-class ToySpec:
-    """An object of the toybox: its category and seed."""
+class ObjectSpec:
+    """An object of the toybox, its category and seed; or a mesh file below the shipped recipes, and its caption."""
 
     name: str
-    toybox: str
-    seed: int
+    toybox: str = ""
+    seed: int = 0
+    file: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSuite:
-    """Everything that is made and measured: toys that are named, or objects chosen from a set."""
+    """Everything that is made and measured: objects that are named, or chosen from a set."""
 
     name: str
     kind: str
     model: str
     reconstruction: Reconstruction
     generation: Generation
-    objects: tuple[ToySpec, ...] = ()
+    objects: tuple[ObjectSpec, ...] = ()
     choice: Choice = field(default_factory=lambda: Choice("", "", "", "", 0, 0))
 
     @property
@@ -124,9 +126,17 @@ class ObjectSuite:
 def object_suite(table: dict[str, Any], where: str) -> ObjectSuite:
     """A suite from its TOML table. Raises RecipeError for what no suite of objects is."""
     suite = recipes.build(ObjectSuite, table, where=where)
-    check_names("object", [toy.name for toy in suite.objects], where)
-    for toy in suite.objects:
-        check_toybox(toy.toybox, where)
+    check_names("object", [one.name for one in suite.objects], where)
+    for one in suite.objects:
+        if bool(one.toybox) == bool(one.file):
+            raise RecipeError(f"{where}: object {one.name!r} is of the toybox or a file, one of the two")
+        if one.toybox:
+            check_toybox(one.toybox, where)
+        elif not one.caption or not (recipes.folder() / one.file).is_file():
+            raise RecipeError(
+                f"{where}: object {one.name!r} has no caption, or {one.file} is no file of the shipped recipes",
+                hint="files of your own are chosen from a folder: see [choice] in docs/evaluation.md",
+            )
     kinds = [*suite.reconstruction.representations, suite.generation.representation]
     if suite.generation.prompt not in PROMPTS or len(suite.generation.prompt_pitch_deg) != 2:
         raise RecipeError(f"{where}: prompt is {suite.generation.prompt!r}", hint=f"one of: {', '.join(PROMPTS)}")

@@ -83,7 +83,9 @@ def suite_plan(name: str, *, draws: int = 1) -> SuitePlan:
         return SuitePlan(ablation_text(suite), table)
     choice, many = suite.choice, len(suite.objects)
     counts = {"reconstruction": many or choice.reconstruction, "generation": many or choice.generation}
-    lines = [f"{suite.name}: objects of {choice.name or 'the toybox'}, by {suite.model}"]
+    files = sum(bool(one.file) for one in suite.objects)
+    named = f"the toybox ({many - files}) and files that are shipped ({files})"
+    lines = [f"{suite.name}: objects of {choice.name or named}, by {suite.model}"]
     if choice.name:
         lines.append(f"  {choice.source}; {choice.layout}")
     for part, num in counts.items():

@@ -17,10 +17,10 @@ from typing import Any
 
 from PIL import Image
 
+from trellis_cli import console
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.pictures import to_uint8
-from trellis_cli.stages.eval_tables import aligned
 from trellis_cli.stages.made_objects import KINDS, read_made
 from trellis_cli.stages.study_page import study_page
 from trellis_cli.stages.view import turntable
@@ -154,7 +154,7 @@ class Tally:
             interval = f"{100 * m['low']:.1f} to {100 * m['high']:.1f}"
             rows.append([name, f"{m['selections']:.0f}", f"{100 * m['share']:.1f}", interval, f"{m['shown']:.0f}"])
         rows.append(["not sure", str(self.unsure), f"{100 * self.unsure / max(1, self.answers):.1f}", "", ""])
-        return f"{aligned(rows)}\n{self.answers} answers of {self.participants} participants"
+        return f"{console.table(rows)}\n{self.answers} answers of {self.participants} participants"
 
 
 def tally(key: Path, files: Sequence[Path]) -> Tally:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trellis_cli import recipes
 from trellis_cli.data import toybox
 from trellis_cli.data.index import MANIFEST
 from trellis_cli.data.manifest import OBJECTS, read_rows
 from trellis_cli.errors import FileError, MissingError, UsageError
 from trellis_cli.io.digests import source_digest
 from trellis_cli.io.mesh_files import READABLE
-from trellis_cli.stages.object_suite import ObjectSuite, ToySpec
+from trellis_cli.stages.object_suite import ObjectSpec, ObjectSuite
 from trellis_cli.stages.suite_assets import make_toy
 
 CAPTIONS = "captions.csv"
@@ -21,10 +22,10 @@ CAPTIONS = "captions.csv"
 
 @dataclass(frozen=True, slots=True)
 class SuiteObject:
-    """One object. name: of its files; source: a toy, or a mesh file; caption: None where it has none."""
+    """One object. name: of its files; source: what makes a toy, or a mesh file; caption: None where a file has none."""
 
     name: str
-    source: ToySpec | Path
+    source: ObjectSpec | Path
     caption: str | None = None
 
     def mesh(self, folder: Path) -> Path:
@@ -43,9 +44,9 @@ class SuiteObject:
     @property
     def seed(self) -> int:
         """Its own part of the seed that it is made from: a toy's, else a number that its name gives."""
-        if isinstance(self.source, ToySpec):
-            return self.source.seed
-        return int(hashlib.sha256(self.name.encode()).hexdigest()[:7], 16)
+        if isinstance(self.source, Path):
+            return int(hashlib.sha256(self.name.encode()).hexdigest()[:7], 16)
+        return self.source.seed
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -65,9 +66,9 @@ def suite_objects(suite: ObjectSuite, data: Path | None) -> dict[str, list[Suite
     """
     if suite.objects:
         if data is not None:
-            raise UsageError(f"{suite.name} needs no --data: its objects are made", hint="leave it out")
-        toys = [SuiteObject(toy.name, toy) for toy in suite.objects]
-        return {"reconstruction": toys, "generation": toys}
+            raise UsageError(f"{suite.name} needs no --data: its objects are there", hint="leave it out")
+        named = [_named(spec) for spec in suite.objects]
+        return {"reconstruction": named, "generation": named}
     choice = suite.choice
     if data is None or not data.is_dir():
         said = "no --data" if data is None else f"--data {data} is no folder"
@@ -82,6 +83,12 @@ def suite_objects(suite: ObjectSuite, data: Path | None) -> dict[str, list[Suite
             f"{data} holds {len(every)} objects of {choice.name}, and the suite takes {wanted}", hint=choice.layout
         )
     return {"reconstruction": every[: choice.reconstruction], "generation": every[: choice.generation]}
+
+
+def _named(spec: ObjectSpec) -> SuiteObject:
+    if spec.file:
+        return SuiteObject(spec.name, recipes.folder() / spec.file, spec.caption)
+    return SuiteObject(spec.name, spec)
 
 
 def chosen(data: Path, salt: str, captions: dict[str, str] | None) -> list[SuiteObject]:
