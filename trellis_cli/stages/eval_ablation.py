@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trellis_cli import __version__, console
-from trellis_cli.errors import MissingError, SomeFailed, UsageError
+from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
 from trellis_cli.metrics.uncertainty import seed_interval
 from trellis_cli.session import in_shard
 from trellis_cli.stages.ablation_suite import AblationRun, AblationSuite
@@ -46,7 +46,7 @@ def eval_ablation(
     Raises:
         UsageError: an unknown run, or an output that is no .json or in the way.
         MissingError: no models; or all that `eval_objects` lacks.
-        SomeFailed: some runs lack their model, or some objects failed; what there is is written.
+        SomeFailed: some runs lack their model or have a broken one, or some objects failed; the rest is written.
     """
     check_out(out, overwrite=overwrite)
     if unknown := [name for name in only if name not in {run.name for run in suite.runs}]:
@@ -67,8 +67,12 @@ def eval_ablation(
                 scored_by, scores, work=work / run.name, data=data / OBJECTS, weights=weights, parts=[suite.part],
                 model=str(data / MODELS / run.name), device=device, dtype=dtype, merge=merge, overwrite=overwrite,
             )  # fmt: skip
-        except SomeFailed as error:
+        except (MissingError, DiskError, UsageError):
+            raise
+        except TrellisError as error:
             failed.append({"run": run.name, "reason": error.problem})
+            if not isinstance(error, SomeFailed):  # which has written what there is
+                continue
         report = read_report(scores)
         rows.append({"variant": run.variant, "seed": run.seed, "model": report["model"], "figures": figures(report)})
     summary = summarised(rows)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.pictures import to_uint8
-from trellis_cli.stages.eval_tables import flat
+from trellis_cli.stages.eval_tables import GENERATION, flat, generation_rows, mean_row
 
 SHOWN = 4  # of the best, and of the worst
 BINS = 12
@@ -56,10 +56,7 @@ def _head(report: Mapping[str, Any]) -> str:
 
 
 def _reconstruction(found: Mapping[str, Any], pictures: Pictures) -> str:
-    rows = [
-        (name, f"{s['mean']:.4g}", f"{s['low']:.4g} to {s['high']:.4g}", str(s["num"]))
-        for name, s in found["means"].items()
-    ]
+    rows = [mean_row(name, s) for name, s in found["means"].items()]
     scores = {name: dict(flat(row)) for name, row in found["objects"].items()}
     out = ["<h2>Reconstruction</h2>", _table(("score", "mean", "95 % interval", "objects"), rows), '<div class="bars">']
     out += [histogram(name, [row[name] for row in scores.values() if name in row]) for name in found["means"]]
@@ -75,18 +72,7 @@ def _reconstruction(found: Mapping[str, Any], pictures: Pictures) -> str:
 
 
 def _generation(found: Mapping[str, Any], pictures: Pictures) -> str:
-    rows = []
-    for name, scores in found.items():
-        for short, key in (("FD", "frechet"), ("KD x 100", "kernel")):
-            if isinstance(scores, Mapping) and key in scores:
-                value = scores[key]
-                cells = (f"{value['value']:.4g}", f"{value['deviation']:.2g}", str(scores["objects"]))
-                rows.append((f"{short} {name}", *cells))
-    if "clip" in found:
-        clip = found["clip"]
-        rows.append(("CLIP x 100", f"{clip['mean']:.4g}", f"{clip['low']:.4g} to {clip['high']:.4g}", str(clip["num"])))
-    rows += [(name, "missing", why["get"], "") for name, why in found["missing"].items()]
-    out = ["<h2>Generation</h2>", _table(("score", "value", "deviation", "objects"), rows)]
+    out = ["<h2>Generation</h2>", _table(("score", *GENERATION), generation_rows(found))]
     names = list(found["objects"])[: 2 * SHOWN]
     out.append(f"<h3>The first {len(names)}, not chosen</h3>")
     out += [_row(f"{n}: {found['objects'][n]['prompt']}", pictures("generation", n)) for n in names]

@@ -15,12 +15,12 @@ from trellis_cli.metrics.uncertainty import mean_interval
 from trellis_cli.session import in_shard
 from trellis_cli.stages.eval_html import write_html
 from trellis_cli.stages.eval_report import Evaluation, check_html, check_out, finished
-from trellis_cli.stages.eval_tables import object_means
+from trellis_cli.stages.eval_tables import GENERATION, generation_rows, mean_row, object_means
 from trellis_cli.stages.feature_networks import Features, weights_folder
 from trellis_cli.stages.generation_scores import generation_scores
 from trellis_cli.stages.made_objects import FileMaker, Maker, ModelMaker
 from trellis_cli.stages.object_runner import PARTS, ObjectRunner
-from trellis_cli.stages.object_suite import FEATURES, ObjectSuite
+from trellis_cli.stages.object_suite import ObjectSuite
 from trellis_cli.stages.score_cache import Scores, digest
 from trellis_cli.stages.suite_objects import SuiteObject, suite_objects
 
@@ -128,25 +128,11 @@ def _table(report: dict[str, Any]) -> str:
     lines = []
     if "reconstruction" in report:
         rows = [["reconstruction", "mean", "95 % interval", "objects"]]
-        rows += [_mean_row(name, s) for name, s in report["reconstruction"]["means"].items()]
+        rows += [mean_row(name, s) for name, s in report["reconstruction"]["means"].items()]
         lines.append(console.table(rows))
     if "generation" in report:
-        found = report["generation"]
-        rows = [["generation", "value", "deviation", "objects"]]
-        for name in (name for name in FEATURES if name in found):
-            for short, key in (("FD", "frechet"), ("KD x 100", "kernel")):
-                value = found[name][key]
-                cells = (f"{value['value']:.4g}", f"{value['deviation']:.2g}", str(found[name]["objects"]))
-                rows.append([f"{short} {name}", *cells])
-        if "clip" in found:
-            rows.append(_mean_row("CLIP x 100", found["clip"]))
-        rows += [[name, "missing", why["get"], ""] for name, why in found["missing"].items()]
-        lines.append(console.table(rows))
+        lines.append(console.table([["generation", *GENERATION], *generation_rows(report["generation"])]))
     return "\n\n".join(lines)
-
-
-def _mean_row(name: str, s: dict[str, float]) -> list[str]:
-    return [name, f"{s['mean']:.4g}", f"{s['low']:.4g} to {s['high']:.4g}", str(s["num"])]
 
 
 def _check(

@@ -112,5 +112,30 @@ def text_table(table: Means) -> str:
     return console.table(rows)
 
 
+GENERATION = ("value", "deviation or interval", "objects")  # what stands over `generation_rows`
+
+
+def generation_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each figure of a report's second part, and for what is missing, with the command that gets it."""
+    rows = []
+    for name, scores in found.items():
+        if not isinstance(scores, Mapping) or "frechet" not in scores:
+            continue
+        for short, key in (("FD", "frechet"), ("KD x 100", "kernel")):
+            value = scores[key]
+            rows.append(
+                [f"{short} {name}", f"{value['value']:.4g}", f"{value['deviation']:.2g}", str(scores["objects"])]
+            )
+        rows.append(mean_row(f"retrieval {name}", scores["retrieval"]))
+    if "clip" in found:
+        rows.append(mean_row("CLIP x 100", found["clip"]))
+    return rows + [[name, "missing", why["get"], ""] for name, why in found["missing"].items()]
+
+
+def mean_row(name: str, s: Mapping[str, float]) -> list[str]:
+    """name, mean, interval, num."""
+    return [name, f"{s['mean']:.4g}", f"{s['low']:.4g} to {s['high']:.4g}", str(s["num"])]
+
+
 def _cell(summary: Mapping[str, float] | None) -> str:
     return "-" if summary is None else f"{summary['mean']:.4g}"

@@ -110,10 +110,8 @@ class ObjectRunner:
             seen = self._side_by_side(one)
             normals = {} if seen.normals is None else {"normals": seen.truth_normals, "normals made": seen.normals}
             return {label: images[0] for label, images in ({"object": seen.truth} | seen.by | normals).items()}
-        made, real = (
-            self._drawn(one, self.maker.anew(one, prompt_of(one, self.suite, self.work))),
-            self._views(into_cube(mesh)[0]),
-        )
+        made = self._drawn(one, self.maker.anew(one, prompt_of(one, self.suite, self.work)))
+        real = self._views(into_cube(mesh)[0])
         half = len(real) // 2
         return {"object": real[0], "made": made[0], "object ": real[half], "made ": made[half]}
 

@@ -193,7 +193,10 @@ def _normalization(run: Path) -> dict[str, list[float]] | None:
 
 
 def _samplers(parts: dict[str, _Part], base: ModelFolder | None, settings: Path | None) -> dict[str, Any]:
-    """Each sampler with its settings; of a diffusion without a rescaled time. Raises UsageError."""
+    """Each sampler with its settings; of a diffusion without a rescaled time. Raises UsageError.
+
+    A stage has one sampler, whatever its flows answer to: beside a diffusion from texts a flow from images has its too.
+    """
     given = tomllib.loads(settings.read_text()) if settings else {}
     if unknown := given.keys() - DEFAULT_SAMPLERS.keys():
         raise UsageError(f"{settings}: no such sampler {min(unknown)!r}", hint=f"known: {', '.join(DEFAULT_SAMPLERS)}")
