@@ -199,6 +199,27 @@ def test_shards_are_a_partition(n: int) -> None:
     assert all(shards)
 
 
+def array(monkeypatch: pytest.MonkeyPatch, task: object, low: object, high: object, count: object) -> None:
+    for name, value in (("ID", task), ("MIN", low), ("MAX", high), ("COUNT", count)):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+
+
+def test_a_task_of_a_slurm_array_does_its_own_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_shard(None) == (0, 1)
+    array(monkeypatch, 2, 0, 3, 4)
+    assert parse_shard(None) == (2, 4) and parse_shard("1/3") == (1, 3)
+
+
+@pytest.mark.parametrize("given", [(3, 3, 3, 1), (1, 1, 4, 4), (2, 0, 4, 3), ("x", 0, 3, 4), (4, 0, 3, 4)])
+def test_arrays_that_do_not_say_how_many_shards_there_are(
+    given: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array(monkeypatch, *given)
+    with pytest.raises(UsageError, match="not 0-<n - 1>"):
+        parse_shard(None)
+    assert parse_shard("3/4") == (3, 4)
+
+
 @pytest.mark.parametrize("text", ["2/2", "-1/2", "1", "a/b", "1/", "0/0"])
 def test_shards_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--shard"):

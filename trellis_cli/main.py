@@ -31,7 +31,7 @@ _DISK = {
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
     "voxelize", "render", "featurize", "encode", "train-vae", "train-flow",
-    "sample", "decode", "edit", "eval", "study", "view", "inspect", "models", "recipe", "data", "doctor",
+    "sample", "decode", "edit", "eval", "study", "view", "inspect", "merge", "models", "recipe", "data", "doctor",
 )  # fmt: skip
 
 

@@ -20,7 +20,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
 Shard = Annotated[
     str | None,
-    typer.Option(metavar="i/n", help="Do only this part of the inputs, i from 0 to n - 1.", show_default=False),
+    typer.Option(
+        metavar="i/n",
+        help="Do only this part of the inputs, i from 0 to n - 1.",
+        show_default="a SLURM array's task, else all",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:n]", help="Where to compute.")]

@@ -1,0 +1,144 @@
+"""Stage files of one work put together, as shards leave them: to the bytes of the same work done in one go."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from trellis_cli.errors import FileError, UsageError
+from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, write_stage
+from trellis_cli.session import Summary, in_the_way
+from trellis_cli.stages.prompts import asset_ids
+
+OPEN = 32  # files at once
+OWN = ("command", "inputs", "parameters")  # root attributes that tell of a shard's own items too
+Place = tuple[Path, int]
+
+
+def merge(inputs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Summary:
+    """Write one stage file with every asset of the inputs, an asset that several hold once.
+
+    Ids are sorted, those of samples by the lines of their prompts, as the command itself would have written them.
+
+    Raises:
+        UsageError: the inputs are of different work, or another file is in the way.
+        FileError: an input is no stage file, or does not say what made it.
+    """
+    if out.suffix.lower() != ".h5":
+        raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
+    first, rest = inputs[0], inputs[1:]
+    with open_stage(first) as file:
+        attributes, names = dict(file.attrs), list(file.groups)
+        attrs = {name: file.group(name).attrs for name in names}
+    parameters, files = _own(attributes, first)
+    if "sources" in parameters:
+        raise UsageError(f"{first} holds edits, which are not merged", hint="edit all sources with one command")
+    places: dict[str, Place] = {}
+    for path in inputs:
+        with open_stage(path) as file:
+            if path in rest:
+                _check_alike(file, first, attributes, attrs)
+            more, its = _own(file.attrs, path)
+            parameters, files = _together(parameters, more), files | its
+            for index, id_ in enumerate(file.group(names[0]).ids):
+                places.setdefault(id_, (path, index))
+    provenance = Provenance(
+        attributes["command"].split()[1], parameters, seed=int(attributes["seed"]), inputs=sorted(files),
+        model=json.loads(attributes["model"]), history=json.loads(attributes.get("history", "[]")),
+    )  # fmt: skip
+    order = _order(places, provenance)
+    if out.exists() and not overwrite:
+        if _holds(out, provenance, names[0], order):
+            return Summary(out, 0, len(order), 0)
+        raise in_the_way(out)
+    with ExitStack() as stack:
+        opened = _Open(stack)
+        assets = [places[id_] for id_ in order]
+        write_stage(out, {name: (_Assets(opened, assets, name), attrs[name]) for name in names}, provenance)
+    return Summary(out, len(order), 0, 0)
+
+
+class _Open:
+    """The last few files, open."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.held: OrderedDict[Path, tuple[ExitStack, StageFile, dict[str, StageGroup]]] = OrderedDict()
+
+    def group(self, path: Path, name: str) -> StageGroup:
+        if path not in self.held:
+            if len(self.held) >= OPEN:
+                self.held.popitem(last=False)[1][0].close()
+            own = self.stack.enter_context(ExitStack())
+            self.held[path] = own, own.enter_context(open_stage(path)), {}
+        self.held.move_to_end(path)
+        _, file, groups = self.held[path]
+        if name not in groups:
+            groups[name] = file.group(name)
+        return groups[name]
+
+
+class _Assets(Sequence[Asset]):
+    """The assets of one group at their places, read when asked for."""
+
+    def __init__(self, opened: _Open, places: Sequence[Place], name: str) -> None:
+        self.opened, self.places, self.name = opened, places, name
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Asset:  # type: ignore[override]
+        path, place = self.places[index]
+        return self.opened.group(path, self.name).asset(place)
+
+
+def _own(attributes: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], set[tuple[str, str]]]:
+    """Parameters and inputs of a file. Raises FileError where they are none."""
+    try:
+        inputs = json.loads(attributes["inputs"])
+        return dict(json.loads(attributes["parameters"])), {(str(digest), str(name)) for digest, name in inputs}
+    except (KeyError, ValueError, TypeError) as error:
+        raise FileError(f"{path}: its root attributes do not say what made it", hint="make it anew") from error
+
+
+def _together(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of both: prompts are a shard's own, by their lines."""
+    if "prompts" not in a:
+        return dict(a)
+    prompts = {entry["line"]: entry for entry in (*a["prompts"], *b.get("prompts", ()))}
+    return {**a, "prompts": [prompts[line] for line in sorted(prompts)]}
+
+
+def _check_alike(file: StageFile, first: Path, attributes: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
+    """Raises UsageError where a file is of other work than the first."""
+    here, there = ({k: v for k, v in a.items() if k not in OWN} for a in (file.attrs, attributes))
+    for each, whole in ((here, file.attrs), (there, attributes)):
+        each["command"] = whole["command"].split()[1]
+        each["parameters"] = {k: v for k, v in json.loads(whole["parameters"]).items() if k != "prompts"}
+    here["groups"], there["groups"] = {name: file.group(name).attrs for name in file.groups}, dict(attrs)
+    different = [key for key in {**here, **there} if here.get(key) != there.get(key)]
+    if different:
+        key = different[0]
+        raise UsageError(
+            f"{file.path} is of other work than {first}: {key} is {here.get(key)!r}, not {there.get(key)!r}",
+            hint="merge shards of one command",
+        )
+
+
+def _order(places: Mapping[str, Place], provenance: Provenance) -> list[str]:
+    if "prompts" not in provenance.parameters:
+        return sorted(places)
+    digest = str(provenance.model.get("digest", ""))
+    return [id_ for _, _, id_ in asset_ids(provenance.parameters, digest, provenance.seed) if id_ in places]
+
+
+def _holds(out: Path, provenance: Provenance, name: str, order: Sequence[str]) -> bool:
+    """Whether a file is this very result."""
+    try:
+        with open_stage(out) as file:
+            wanted = provenance.attributes()
+            return {k: file.attrs.get(k) for k in wanted} == wanted and file.group(name).ids == list(order)
+    except FileError:
+        return False
