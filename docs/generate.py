@@ -45,8 +45,10 @@ def formats_page() -> str:
         "",
         f"Axes: {schema.AXES}.",
         "",
-        "Every float is finite; strings are UTF-8 attributes; no links leave the file. The same work writes the same "
-        "bytes.",
+        "Every float is finite; strings are UTF-8 attributes; no links leave the file. The attribute `content` of a "
+        "group is the sha256 over its datasets in the order below: name, type and shape as text and a zero byte, then "
+        "the values; `trellis verify` holds them to it, and files from before it lack it. The same work writes the "
+        "same bytes.",
         "",
         "## Attributes of the file",
         "",

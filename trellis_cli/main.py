@@ -31,7 +31,8 @@ _DISK = {
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
     "voxelize", "render", "featurize", "encode", "train-vae", "train-flow",
-    "sample", "decode", "edit", "eval", "study", "view", "inspect", "merge", "models", "recipe", "data", "doctor",
+    "sample", "decode", "edit", "eval", "study", "view", "inspect", "merge", "split", "verify",
+    "models", "recipe", "data", "doctor",
 )  # fmt: skip
 
 

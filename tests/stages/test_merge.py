@@ -1,4 +1,4 @@
-"""`merge`: shards put together are the bytes of one go, and files of other work are refused."""
+"""`merge` and `split`: shards put together are the bytes of one go, and taken apart those of shards."""
 
 from pathlib import Path
 
@@ -44,6 +44,10 @@ def test_shards_together_are_the_bytes_of_one_go(stage: str, world: World, tmp_p
     assert "done already" in trellis("merge", *parts, "-o", out)
     trellis("merge", *parts, *parts, "-o", tmp_path / "twice.h5")  # what several hold is there once
     assert (tmp_path / "twice.h5").read_bytes() == whole.read_bytes()
+    trellis("split", out, "-o", tmp_path / "split", "--parts", len(parts))
+    again = sorted((tmp_path / "split").iterdir())
+    assert [p.name for p in again] == [f"part-{i:05d}.h5" for i in range(len(parts))]
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in parts]
 
 
 def test_more_files_than_are_open_at_once(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

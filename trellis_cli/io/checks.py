@@ -1,5 +1,6 @@
 """What a foreign HDF5 file must satisfy before anything of it is read into memory."""
 
+import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,7 @@ from trellis_cli.errors import FileError, SchemaError
 from trellis_cli.io.schema import FORMAT, FORMAT_VERSION, Field, Group
 
 GZIP_LIMIT = 1100  # deflate cannot expand by more than about 1032
+DIGEST_BYTES = 16 << 20  # and hashed in slices of about so many bytes
 CHECK_ROWS = 1 << 20  # values are checked in slices of at most this many rows
 
 
@@ -113,6 +115,19 @@ def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
             raise SchemaError(
                 f"{path}: /{spec.name}/image_offsets do not cover the {sizes['m']} bytes of images", hint=again
             )
+
+
+def content_digest(h5: h5py.Group, spec: Group) -> str:
+    """sha256 over every dataset of a group in the schema's order: name, type, shape and little-endian values."""
+    whole = hashlib.sha256()
+    for name in spec.fields:
+        if name in h5:
+            data = dataset_of(h5, name)
+            whole.update(f"{name} {data.dtype.str} {data.shape}\0".encode())
+            rows = max(1, DIGEST_BYTES * len(data) // max(data.nbytes, 1))
+            for start in range(0, len(data), rows):
+                whole.update(np.ascontiguousarray(data[start : start + rows]).tobytes())
+    return whole.hexdigest()
 
 
 def _check_faces(h5: h5py.Group, path: Path, again: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 FORMAT = "trellis-slat"
 FORMAT_VERSION = 1
+CONTENT = "content"  # attribute of every group: sha256 of all that it holds (checks.content_digest)
 AXES = "x right, y back, z up; cube [-0.5, 0.5]^3; voxel i of N has its centre at (i + 0.5)/N - 0.5"
 
 

@@ -15,9 +15,9 @@ from trellis_cli import __version__
 from trellis_cli.errors import FileError, SchemaError, first_line
 from trellis_cli.io.aside import aside
 from trellis_cli.io.canonical_command import canonical_command
-from trellis_cli.io.checks import check_group, check_layout, dataset_of, group_of
+from trellis_cli.io.checks import check_group, check_layout, content_digest, dataset_of, group_of
 from trellis_cli.io.hdf5_file import Hdf5File
-from trellis_cli.io.schema import AXES, FORMAT, FORMAT_VERSION, GROUPS, Group
+from trellis_cli.io.schema import AXES, CONTENT, FORMAT, FORMAT_VERSION, GROUPS, Group
 
 Asset = dict[str, np.ndarray]  # scalars are 0-d
 
@@ -68,6 +68,20 @@ class StageGroup:
     def lengths(self) -> np.ndarray:
         with _reading(self.path):
             return dataset_of(self._h5, "lengths")[:]
+
+    @property
+    def proven(self) -> bool:
+        """Whether the file says the digest of its content; files from before such digests do not."""
+        return CONTENT in self._h5.attrs
+
+    def damaged(self) -> bool:
+        """Whether anything differs from what was written, as far as the file says what that was: see `proven`.
+
+        Raises FileError for what cannot be read at all.
+        """
+        with _reading(self.path):
+            found, said = content_digest(self._h5, self.spec), self._h5.attrs.get(CONTENT)
+        return said is not None and str(said) != found
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
@@ -180,7 +194,9 @@ def write_stage(
             h5.flush()
             file.check()  # before anything is read back
             for name in groups:
-                check_group(group_of(h5, name, path), GROUPS[name], path)
+                written = group_of(h5, name, path)
+                check_group(written, GROUPS[name], path)
+                written.attrs[CONTENT] = content_digest(written, GROUPS[name])
         file.check()
 
 

@@ -32,7 +32,7 @@ def merge(inputs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Summ
     with open_stage(first) as file:
         attributes, names = dict(file.attrs), list(file.groups)
         attrs = {name: file.group(name).attrs for name in names}
-    parameters, files = _own(attributes, first)
+    parameters, files = own_parameters(attributes, first)
     if "sources" in parameters:
         raise UsageError(f"{first} holds edits, which are not merged", hint="edit all sources with one command")
     places: dict[str, Place] = {}
@@ -40,23 +40,41 @@ def merge(inputs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Summ
         with open_stage(path) as file:
             if path in rest:
                 _check_alike(file, first, attributes, attrs)
-            more, its = _own(file.attrs, path)
+            more, its = own_parameters(file.attrs, path)
             parameters, files = _together(parameters, more), files | its
             for index, id_ in enumerate(file.group(names[0]).ids):
                 places.setdefault(id_, (path, index))
     provenance = Provenance(
-        attributes["command"].split()[1], parameters, seed=int(attributes["seed"]), inputs=sorted(files),
+        command_of(attributes), parameters, seed=int(attributes["seed"]), inputs=sorted(files),
         model=json.loads(attributes["model"]), history=json.loads(attributes.get("history", "[]")),
     )  # fmt: skip
-    order = _order(places, provenance)
+    return write_together(out, places, _order(places, provenance), attrs, provenance, overwrite=overwrite)
+
+
+def write_together(
+    out: Path,
+    places: Mapping[str, Place],
+    order: Sequence[str],
+    attrs: Mapping[str, Mapping[str, Any]],
+    provenance: Provenance,
+    *,
+    overwrite: bool = False,
+) -> Summary:
+    """Write the assets at these places, in this order, as one stage file of the groups of `attrs`.
+
+    Raises:
+        UsageError: another file is in the way.
+        FileError: a file of `places` cannot be read.
+        DiskError: the disk is full.
+    """
     if out.exists() and not overwrite:
-        if _holds(out, provenance, names[0], order):
+        if _holds(out, provenance, next(iter(attrs)), order):
             return Summary(out, 0, len(order), 0)
         raise in_the_way(out)
     with ExitStack() as stack:
         opened = _Open(stack)
         assets = [places[id_] for id_ in order]
-        write_stage(out, {name: (_Assets(opened, assets, name), attrs[name]) for name in names}, provenance)
+        write_stage(out, {name: (_Assets(opened, assets, name), each) for name, each in attrs.items()}, provenance)
     return Summary(out, len(order), 0, 0)
 
 
@@ -94,13 +112,18 @@ class _Assets(Sequence[Asset]):
         return self.opened.group(path, self.name).asset(place)
 
 
-def _own(attributes: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], set[tuple[str, str]]]:
+def own_parameters(attributes: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], set[tuple[str, str]]]:
     """Parameters and inputs of a file. Raises FileError where they are none."""
     try:
         inputs = json.loads(attributes["inputs"])
         return dict(json.loads(attributes["parameters"])), {(str(digest), str(name)) for digest, name in inputs}
     except (KeyError, ValueError, TypeError) as error:
         raise FileError(f"{path}: its root attributes do not say what made it", hint="make it anew") from error
+
+
+def command_of(attributes: Mapping[str, Any]) -> str:
+    """The command that made a file, by the name that it is called by."""
+    return str(attributes["command"]).split()[1]
 
 
 def _together(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +138,7 @@ def _check_alike(file: StageFile, first: Path, attributes: Mapping[str, Any], at
     """Raises UsageError where a file is of other work than the first."""
     here, there = ({k: v for k, v in a.items() if k not in OWN} for a in (file.attrs, attributes))
     for each, whole in ((here, file.attrs), (there, attributes)):
-        each["command"] = whole["command"].split()[1]
+        each["command"] = command_of(whole)
         each["parameters"] = {k: v for k, v in json.loads(whole["parameters"]).items() if k != "prompts"}
     here["groups"], there["groups"] = {name: file.group(name).attrs for name in file.groups}, dict(attrs)
     different = [key for key in {**here, **there} if here.get(key) != there.get(key)]

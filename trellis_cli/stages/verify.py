@@ -1,0 +1,114 @@
+"""What of a folder's stage files is damaged, or was made of inputs that have changed since."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from trellis_cli import console
+from trellis_cli.errors import FileError, SomeFailed, TrellisError
+from trellis_cli.io.digests import source_digest
+from trellis_cli.io.stage_files import open_stage
+from trellis_cli.stages.merge import own_parameters
+
+PARTS = ".parts"  # what unfinished work leaves beside its output
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A file that is not as it should be. state: damaged, stale or unfinished."""
+
+    file: str
+    state: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """files: how many were looked at; unproven: of these, older ones that do not say what was written."""
+
+    folder: str
+    files: int
+    assets: int
+    unproven: int
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        lines = []
+        if self.findings:
+            lines.append(
+                console.table([["file", "state", "reason"], *([f.file, f.state, f.reason] for f in self.findings)])
+            )
+        said = f"{self.folder}: {self.files} stage files, {self.assets} assets, {len(self.findings)} findings"
+        return "\n".join(
+            [*lines, said + (f"; {self.unproven} files say no digest of their content" * bool(self.unproven))]
+        )
+
+
+def verify(folder: Path) -> Verdict:
+    """Read every stage file below a folder whole and hold it to its schema, its digests and its inputs there.
+
+    An input that is not below the folder under its name cannot be judged, and is not.
+
+    Raises:
+        FileError: no such folder.
+    """
+    if not folder.is_dir():
+        raise FileError(f"{folder}: no such folder", hint="give the folder that holds the stage files")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not _unfinished(p.relative_to(folder)))
+    files = [p for p in paths if p.suffix.lower() == ".h5"]
+    by_name: dict[str, list[Path]] = {}
+    for path in paths:
+        by_name.setdefault(path.name, []).append(path)
+    digests: dict[Path, str] = {}
+    findings, assets, unproven = [], 0, 0
+    for path in console.track(files, total=len(files), what="trellis verify"):
+        name = path.relative_to(folder).as_posix()
+        try:
+            held, proven, inputs = _read(path)
+        except TrellisError as error:
+            findings.append(Finding(name, "damaged", error.problem, error.hint))
+            continue
+        assets, unproven = assets + held, unproven + (not proven)
+        findings += [
+            Finding(name, "stale", f"made of another {other} than is there now", f"write {path.name} anew")
+            for digest, other in inputs
+            if other in by_name and digest not in _digests(by_name[other], digests)
+        ]
+    left = sorted({p.parent for p in folder.rglob("*.h5") if _unfinished(p.relative_to(folder))})
+    findings += [
+        Finding(p.relative_to(folder).as_posix(), "unfinished", "parts of a run that was stopped", "run it again")
+        for p in left
+    ]
+    return Verdict(str(folder), len(files), assets, unproven, tuple(findings))
+
+
+def complain(verdict: Verdict, *, as_json: bool = False) -> None:
+    """Print a verdict. Raises SomeFailed where something is damaged or stale."""
+    console.result(verdict.text, asdict(verdict), as_json=as_json)
+    bad = [f for f in verdict.findings if f.state != "unfinished"]
+    if bad:
+        raise SomeFailed(f"{bad[0].file} is {bad[0].state}: {bad[0].reason}", hint=bad[0].hint)
+
+
+def _read(path: Path) -> tuple[int, bool, Sequence[tuple[str, str]]]:
+    """Assets, whether their content is proven, and inputs. Raises FileError, SchemaError."""
+    with open_stage(path) as file:
+        groups = [file.group(name) for name in file.groups]
+        for group in groups:
+            if group.damaged():
+                raise FileError(f"/{group.spec.name} is not what was written", hint=f"write {path.name} anew")
+        inputs = own_parameters(file.attrs, path)[1]
+        return len(groups[0]) if groups else 0, all(group.proven for group in groups), sorted(inputs)
+
+
+def _digests(paths: Sequence[Path], known: dict[Path, str]) -> set[str]:
+    for path in paths:
+        if path not in known:
+            known[path] = source_digest(path)
+    return {known[path] for path in paths}
+
+
+def _unfinished(path: Path) -> bool:
+    return any(part.endswith(PARTS) for part in path.parts)
