@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.tiny_world import FIXED, GRID, PROMPTS, World, trellis
 from trellis_cli.io.stage_files import open_stage
@@ -19,13 +20,18 @@ def shards(folder: Path, num: int, *arguments: object) -> list[Path]:
 @pytest.mark.parametrize("stage", ["voxelize", "render", "featurize", "encode", "sample", "decode"])
 def test_shards_together_are_the_bytes_of_one_go(stage: str, world: World, tmp_path: Path) -> None:
     data, meshes = world.data, world.data / "objects"
-    texts = [word for prompt in (*PROMPTS, "boat") for word in ("--text", prompt)]
+    asked = [word for prompt in (*PROMPTS, "boat") for word in ("--text", prompt)]
+    for name, colour in (("red", (255, 0, 0, 255)), ("blue", (0, 0, 255, 255))):
+        picture = Image.new("RGBA", (40, 40))
+        picture.paste(colour, (8, 8, 30, 30))
+        picture.save(tmp_path / f"{name}.png")
+        asked += ["--image", str(tmp_path / f"{name}.png")]
     arguments: dict[str, tuple[object, ...]] = {
         "voxelize": (meshes, "--resolution", GRID),
         "render": (meshes, "--num-views", 2, "--size", 32),
         "featurize": (data / "voxels.h5", data / "views.h5", "--device", "cpu"),
         "encode": (data / "features.h5", "--model", world.model, *FIXED),
-        "sample": (*texts, "--model", world.model, "--steps", 1, "--num", 2, *FIXED),
+        "sample": (*asked, "--model", world.model, "--steps", 1, "--num", 2, *FIXED),
     }
     if stage == "decode":
         sampled = world.sample(tmp_path / "sampled.h5")

@@ -127,10 +127,12 @@ def command_of(attributes: Mapping[str, Any]) -> str:
 
 
 def _together(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of both: prompts are a shard's own, by their lines."""
+    """Parameters of both: a shard lists every prompt, but has read the files of its own alone."""
     if "prompts" not in a:
         return dict(a)
-    prompts = {entry["line"]: entry for entry in (*a["prompts"], *b.get("prompts", ()))}
+    prompts: dict[int, dict[str, Any]] = {}
+    for entry in (*a["prompts"], *b.get("prompts", ())):
+        prompts[entry["line"]] = {**prompts.get(entry["line"], {}), **entry}
     return {**a, "prompts": [prompts[line] for line in sorted(prompts)]}
 
 

@@ -42,7 +42,8 @@ def split(path: Path, out: Path, *, parts: int | None = None, overwrite: bool = 
         )  # fmt: skip
         if "prompts" in parameters:
             digest = str(provenance.model.get("digest", ""))
-            kept = {id_ for _, _, id_ in asset_ids(own, digest, provenance.seed)}
+            made = asset_ids(own, digest, provenance.seed)
+            kept = {id_ for line, _, id_ in made if line % num == i}
         else:
             kept = {id_ for id_ in ids if in_shard(id_, (i, num))}
         places: dict[str, Place] = {id_: (path, k) for k, id_ in enumerate(ids) if id_ in kept}
@@ -54,12 +55,15 @@ def split(path: Path, out: Path, *, parts: int | None = None, overwrite: bool = 
 def _shard(
     parameters: Mapping[str, Any], inputs: set[tuple[str, str]], command: str, shard: tuple[int, int]
 ) -> tuple[dict[str, Any], set[tuple[str, str]]]:
-    """A shard's own parameters and inputs: of prompts its lines and their files, of meshes its own."""
+    """A shard's own parameters and inputs: of prompts the files of its lines alone, of meshes its own."""
     if command in ITEMS:
         return dict(parameters), {pair for pair in inputs if in_shard(pair[0], shard)}
     if "prompts" not in parameters:
         return dict(parameters), inputs
-    entries = [entry for entry in parameters["prompts"] if entry["line"] % shard[1] == shard[0]]
+    entries = [
+        entry if entry["line"] % shard[1] == shard[0] else {k: v for k, v in entry.items() if k != "files"}
+        for entry in parameters["prompts"]
+    ]
     everyone, own = (
         {digest for entry in some for digest in entry.get("files", ())} for some in (parameters["prompts"], entries)
     )
