@@ -54,6 +54,8 @@ def test_shards_together_are_the_bytes_of_one_go(stage: str, world: World, tmp_p
     again = sorted((tmp_path / "split").iterdir())
     assert [p.name for p in again] == [f"part-{i:05d}.h5" for i in range(len(parts))]
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in parts]
+    trellis("merge", tmp_path / "split", "-o", tmp_path / "again.h5")
+    assert (tmp_path / "again.h5").read_bytes() == whole.read_bytes()
 
 
 def test_more_files_than_are_open_at_once(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def verify(folder: Path, code: int = 0) -> dict[str, str]:
 def test_a_folder_that_is_whole(folder: Path) -> None:
     assert verify(folder) == {}
     assert "4 stage files" in trellis("verify", folder)
+    assert "1 stage files" in trellis("verify", folder / "features.h5")
     trellis("verify", folder / "nothing", code=3)
 
 

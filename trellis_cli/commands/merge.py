@@ -10,7 +10,10 @@ from trellis_cli.commands import options as o
 
 
 def merge(
-    inputs: Annotated[list[Path], typer.Argument(help="Stage files of one command, .h5.", show_default=False)],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="Stage files of one command, folders of them, lists (.txt).", show_default=False),
+    ],
     out: o.Out,
     overwrite: o.Overwrite = False,
     json: o.Json = False,

@@ -9,7 +9,7 @@ from trellis_cli.commands import options as o
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A folder with stage files.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A folder with stage files, or one of them.", show_default=False)],
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,

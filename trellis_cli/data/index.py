@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from trellis_cli.errors import FileError
+from trellis_cli.io.inputs import unfinished
 from trellis_cli.io.schema import GROUPS
 from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
 
@@ -38,7 +39,7 @@ class DataFolder:
         self._cached_bytes = 0
         self._mirrored: set[Path] = set()
         for path in sorted(folder.rglob("*.h5")):
-            if any(part.endswith(".parts") for part in path.parts):
+            if unfinished(path):
                 continue
             file = self._stack.enter_context(open_stage(path))
             if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):

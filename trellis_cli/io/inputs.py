@@ -38,10 +38,13 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
     return found
 
 
+def unfinished(path: Path) -> bool:
+    """Whether a file is one of the parts of a batch that is still running, or was stopped."""
+    return any(folder.suffix == ".parts" for folder in path.parents)
+
+
 def _meant(path: Path, suffixes: Sequence[str]) -> bool:
-    """Whether a search finds a file: not the parts of a batch that is still running, or was stopped."""
-    unfinished = any(folder.suffix == ".parts" for folder in path.parents)
-    return path.name.lower().endswith(tuple(suffixes)) and path.is_file() and not unfinished
+    return path.name.lower().endswith(tuple(suffixes)) and path.is_file() and not unfinished(path)
 
 
 def _listed(path: Path) -> list[Path]:

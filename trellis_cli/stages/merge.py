@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trellis_cli.errors import FileError, UsageError
+from trellis_cli.io.inputs import gather
 from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, write_stage
 from trellis_cli.session import Summary, in_the_way
 from trellis_cli.stages.prompts import asset_ids
@@ -28,6 +29,7 @@ def merge(inputs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Summ
     """
     if out.suffix.lower() != ".h5":
         raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
+    inputs = gather(inputs, (".h5",), what="a stage file")
     first, rest = inputs[0], inputs[1:]
     with open_stage(first) as file:
         attributes, names = dict(file.attrs), list(file.groups)

@@ -7,10 +7,9 @@ from pathlib import Path
 from trellis_cli import console
 from trellis_cli.errors import FileError, SomeFailed, TrellisError
 from trellis_cli.io.digests import source_digest
+from trellis_cli.io.inputs import unfinished
 from trellis_cli.io.stage_files import open_stage
 from trellis_cli.stages.merge import own_parameters
-
-PARTS = ".parts"  # what unfinished work leaves beside its output
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,18 @@ class Verdict:
 def verify(folder: Path) -> Verdict:
     """Read every stage file below a folder whole and hold it to its schema, its digests and its inputs there.
 
-    An input that is not below the folder under its name cannot be judged, and is not.
+    Of a single file, that one is read, and its inputs are looked for beside it and below. An input that is not there
+    under its name cannot be judged, and is not.
 
     Raises:
         FileError: no such folder.
     """
+    one = folder if folder.is_file() else None
+    folder = folder.parent if one else folder
     if not folder.is_dir():
-        raise FileError(f"{folder}: no such folder", hint="give the folder that holds the stage files")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not _unfinished(p.relative_to(folder)))
-    files = [p for p in paths if p.suffix.lower() == ".h5"]
+        raise FileError(f"{folder}: no such folder", hint="give the folder that holds the stage files, or one of them")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not unfinished(p))
+    files = [one] if one else [p for p in paths if p.suffix.lower() == ".h5"]
     by_name: dict[str, list[Path]] = {}
     for path in paths:
         by_name.setdefault(path.name, []).append(path)
@@ -76,7 +78,8 @@ def verify(folder: Path) -> Verdict:
             for digest, other in inputs
             if other in by_name and digest not in _digests(by_name[other], digests)
         ]
-    left = sorted({p.parent for p in folder.rglob("*.h5") if _unfinished(p.relative_to(folder))})
+    stopped = [] if one else [p for p in folder.rglob("*.h5") if unfinished(p)]
+    left = sorted({p.parent for p in stopped})
     findings += [
         Finding(p.relative_to(folder).as_posix(), "unfinished", "parts of a run that was stopped", "run it again")
         for p in left
@@ -108,7 +111,3 @@ def _digests(paths: Sequence[Path], known: dict[Path, str]) -> set[str]:
         if path not in known:
             known[path] = source_digest(path)
     return {known[path] for path in paths}
-
-
-def _unfinished(path: Path) -> bool:
-    return any(part.endswith(PARTS) for part in path.parts)
