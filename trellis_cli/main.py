@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -108,9 +109,11 @@ def _answer(arguments: list[str]) -> int:
         context = getattr(error, "ctx", None)
         console.error(error.format_message(), f"see `{context.command_path if context else 'trellis'} --help`")
         return 2
-    except (typer.Abort, KeyboardInterrupt):
-        console.error("stopped by the user", "what was finished is kept; run the same command again to go on")
-        return 130
+    except (typer.Abort, KeyboardInterrupt) as stop:
+        code = getattr(stop, "code", 130)  # training says which signal it was
+        by = "the user" if code == 130 else signal.Signals(code - 128).name
+        console.error(f"stopped by {by}", "what was finished is kept; run the same command again to go on")
+        return code
     except OSError as error:
         if error.errno not in _DISK:
             raise

@@ -1,5 +1,6 @@
 """What flows are conditioned on in training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trellis_cli.io.model_folders import SHIPPED, save_network
 from trellis_cli.networks.flow import FlowNetwork
 from trellis_cli.networks.image_tokens import load_image_tokens
 from trellis_cli.stages.flow_conditions import ViewPictures
-from trellis_cli.stages.train_flow import borrow_weights
+from trellis_cli.stages.initial_weights import borrow_weights
 
 PITCHES = (-60.0, 0.0, 30.0, 80.0)
 SIZE = 64
@@ -46,9 +47,17 @@ class Folder(DataFolder):
     def __init__(self, **assets: dict[str, np.ndarray]) -> None:
         self.assets = assets
 
-    def asset(self, group: str, id_: str, variant: int = 0) -> dict[str, np.ndarray]:
-        assert group == "views"
+    def cameras(self, id_: str) -> dict[str, np.ndarray]:
         return self.assets[id_]
+
+    def views(self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True) -> dict[str, np.ndarray]:
+        assert rows is not None and not surfaces
+        whole = self.assets[id_]
+        ends = whole["image_offsets"]
+        parts = [whole["images"][ends[r] : ends[r + 1]] for r in rows]
+        offsets = np.cumsum([0, *map(len, parts)])
+        cameras = {name: whole[name][list(rows)] for name in ("extrinsics", "intrinsics")}
+        return {"images": np.concatenate(parts), "image_offsets": offsets, **cameras}
 
     def captions(self, id_: str) -> list[str]:
         return [f"the {id_}"]
@@ -117,7 +126,7 @@ def test_a_flow_lends_what_fits(tmp_path: Path):
     lender, borrower = (FlowNetwork(**FLOW, cond_channels=c, io="dense") for c in (8, 12))
     save_network(tmp_path / "ckpts" / "structure", "SparseStructureFlowModel", {**FLOW, "cond_channels": 8}, lender)
     before = borrower.blocks[0].cross_attn.to_kv.weight.clone()
-    count = borrow_weights(borrower, tmp_path, "structure_image")
+    count = borrow_weights(borrower, str(tmp_path), "structure_image")
     assert count == len(borrower.state_dict()) - 1
     assert torch.equal(borrower.blocks[0].self_attn.to_qkv.weight, lender.blocks[0].self_attn.to_qkv.weight)
     assert torch.equal(borrower.blocks[0].cross_attn.to_kv.weight, before)
@@ -126,9 +135,9 @@ def test_a_flow_lends_what_fits(tmp_path: Path):
 def test_nothing_to_lend(tmp_path: Path):
     network = FlowNetwork(**FLOW, cond_channels=8, io="dense")
     with pytest.raises(MissingError):
-        borrow_weights(network, tmp_path, "structure")
+        borrow_weights(network, str(tmp_path), "structure")
     other = {**FLOW, "model_channels": 24, "in_channels": 3, "out_channels": 3}
     wide = FlowNetwork(**other, cond_channels=7, num_head_channels=12, io="dense")
     save_network(tmp_path / "ckpts" / "structure", "SparseStructureFlowModel", {**other, "cond_channels": 7}, wide)
     with pytest.raises(FileError, match="nothing of"):
-        borrow_weights(network, tmp_path, "structure")
+        borrow_weights(network, str(tmp_path), "structure")

@@ -38,19 +38,21 @@ def test_the_loss_by_hand(world: World, objective: str, mean: float) -> None:
     )
     recipe = recipes.load(FlowRecipe, "mini-cpu/structure-flow", changes)
     task = FlowTask(recipe, DataFolder(world.data), SHIPPED / "mini" / "ckpts")
-    x0, condition = task.batch(3, torch.Generator().manual_seed(0))
-    module = Recorder()
-    loss = task.loss(module, (x0, condition), torch.Generator().manual_seed(7))["loss"]
-    generator = torch.Generator().manual_seed(7)
+    items = [task.item(torch.Generator().manual_seed(k)) for k in range(3)]
+    places = [item.generator.get_state() for item in items]
+    batch = task.batch(items)
+    x0, module = batch.x0, Recorder()
+    loss = task.loss(module, batch)["loss"]
+    generators = [torch.Generator().set_state(place) for place in places]
     [(seen, told)] = module.seen
     if objective == "flow":
-        times = torch.sigmoid(mean + torch.randn(3, generator=generator))
-        noise = torch.randn(x0.feats.shape, generator=generator)
+        times = torch.cat([torch.sigmoid(mean + torch.randn(1, generator=g)) for g in generators])
+        noise = torch.cat([torch.randn(4**3, 4, generator=g) for g in generators])
         at = times.repeat_interleave(4**3)[:, None]
         points, wanted = (1 - at) * x0.feats + (1e-5 + (1 - 1e-5) * at) * noise, (1 - 1e-5) * noise - x0.feats
     else:
-        ks = torch.randint(1000, (3,), generator=generator)
-        noise, times = torch.randn(x0.feats.shape, generator=generator), ks / 1000
+        ks = torch.cat([torch.randint(1000, (1,), generator=g) for g in generators])
+        noise, times = torch.cat([torch.randn(4**3, 4, generator=g) for g in generators]), ks / 1000
         weights = torch.tensor([[math.sqrt(kept(int(k))), math.sqrt(1 - kept(int(k)))] for k in ks])
         of_data, of_noise = weights.repeat_interleave(4**3, 0).float().split(1, 1)
         points, wanted = of_data * x0.feats + of_noise * noise, noise
@@ -68,7 +70,7 @@ def test_dropped_conditions_are_the_empty_text(world: World) -> None:
     recipe = recipes.load(FlowRecipe, "mini-cpu/structure-flow", changes)
     task = FlowTask(recipe, DataFolder(world.data), SHIPPED / "mini" / "ckpts")
     empty = task.conditions([None], [False])
-    _, condition = task.batch(200, torch.Generator().manual_seed(0))
+    condition = task.batch([task.item(torch.Generator().manual_seed(k)) for k in range(200)]).condition
     assert condition.pooled is not None and empty.pooled is not None
     dropped = int((condition.pooled == empty.pooled).all(1).sum())
     assert dropped == pytest.approx(60, abs=20)

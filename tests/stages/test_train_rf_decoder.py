@@ -72,8 +72,7 @@ def test_it_learns_the_picture(data: DataFolder, tmp_path: Path) -> None:
     optimizer = torch.optim.Adam(learner.module.parameters(), lr=0.01)
     before = learner.evaluate(learner.module, tmp_path / "samples", 0)
     for step in range(30):
-        rng = generator(step)
-        loss = learner.loss(learner.module, learner.batch(1, rng), rng)["loss"]
+        loss = learner.loss(learner.module, learner.batch([learner.item(generator(step))]))["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -95,8 +94,7 @@ def test_a_step_draws_views_ground_and_jitter_from_its_generator(data: DataFolde
     monkeypatch.setattr(train_rf_decoder, "render", noted)
     learner = task(data, num_views=2)
     for seed in (*range(12), 0):
-        rng = generator(seed)
-        learner.loss(learner.module, learner.batch(1, rng), rng)
+        learner.loss(learner.module, learner.batch([learner.item(generator(seed))]))
     assert all(torch.equal(a, b) for a, b in zip(drawn[0], drawn[-1], strict=True))
     grounds = {tuple(ground.tolist()) for _, ground, _ in drawn}
     assert grounds == {(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)}
@@ -108,7 +106,7 @@ def test_a_step_draws_views_ground_and_jitter_from_its_generator(data: DataFolde
 
 def test_voxels_begin_at_the_density_asked_for(data: DataFolder) -> None:
     learner = task(data, initial_density=6.0)
-    field = learner.module(learner.batch(1, generator(0))[0])[0]
+    field = learner.module(learner.batch([learner.item(generator(0))]).latents)[0]
     torch.testing.assert_close(field.density.sum(1), torch.full((8,), 6.0))
 
 

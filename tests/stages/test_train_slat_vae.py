@@ -31,7 +31,7 @@ GAUSSIANS = {
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """One asset of four voxels in the train split."""
     monkeypatch.setattr(DataFolder, "ids", lambda self, *groups, split: ["a"] if split == "train" else [])
-    monkeypatch.setattr(DataFolder, "asset", lambda self, group, id_: {"lengths": 4})
+    monkeypatch.setattr(DataFolder, "length", lambda self, group, id_: 4)
     monkeypatch.setattr(DataFolder, "attr", lambda self, group, name: 32)
     return DataFolder(tmp_path)
 

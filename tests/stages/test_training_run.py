@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from trellis_cli.errors import UsageError
 from trellis_cli.stages import training_run
 from trellis_cli.stages.training_run import run_training
 from trellis_cli.training.loop import LoopRecipe
+from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
 from trellis_cli.training.stopping import Stopped
 
@@ -36,6 +38,8 @@ class LineRecipe:
 
 
 class Line:
+    best_by: tuple[str, int] = ("none", 1)
+
     def __init__(self, *, interrupt_at: int = 0) -> None:
         self.module: nn.Module = nn.Linear(1, 1)
         self.calls, self.interrupt_at = 0, interrupt_at
@@ -43,10 +47,16 @@ class Line:
     def networks(self, module: nn.Module) -> dict[str, Any]:
         return {}
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(size, 1, generator=generator)
+    def item(self, generator: torch.Generator) -> Item:
+        return Item(None, 1, generator)
 
-    def loss(self, module: nn.Module, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        return torch.cat([torch.randn(1, 1, generator=item.generator) for item in items])
+
+    def weight(self, items: Sequence[Item]) -> int:
+        return len(items)
+
+    def loss(self, module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         self.calls += 1
         if self.calls == self.interrupt_at:
             signal.raise_signal(signal.SIGINT)

@@ -2,16 +2,20 @@
 
 import json
 import signal
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trellis_cli.errors import DiskError, FileError, TrellisError
 from trellis_cli.training import state
-from trellis_cli.training.loop import LoopRecipe, step_generator, train
+from trellis_cli.training.loop import LoopRecipe, train
+from trellis_cli.training.micro_batches import Item, item_generator
 from trellis_cli.training.optim import OptimizerRecipe
 from trellis_cli.training.stopping import Stopped
 
@@ -21,34 +25,43 @@ LOOP = LoopRecipe(log_every=1, checkpoint_every=3, evaluate_every=100)
 class Regression:
     """Learns y = 2 x from random x; the target turns into NaN at a chosen call."""
 
-    def __init__(self, nan_at: int | None = None) -> None:
+    best_by: tuple[str, int] = ("score", 1)
+
+    def __init__(self, nan_at: Container[int] = ()) -> None:
         torch.manual_seed(0)
         self.module: nn.Module = nn.Linear(4, 4)
         self.nan_at, self.calls = nan_at, 0
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(size, 4, generator=generator)
+    def item(self, generator: torch.Generator) -> Item:
+        """One to five rows."""
+        return Item(None, int(torch.randint(1, 6, (), generator=generator)), generator)
 
-    def loss(self, module: nn.Module, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        return torch.cat([torch.randn(item.tokens, 4, generator=item.generator) for item in items])
+
+    def weight(self, items: Sequence[Item]) -> int:
+        return sum(item.tokens for item in items)
+
+    def loss(self, module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         self.calls += 1
         error = (module(batch) - 2 * batch).square().mean()
-        return {"loss": error * float("nan") if self.calls == self.nan_at else error}
+        return {"loss": error * float("nan") if self.calls in self.nan_at else error}
 
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
         return {"score": float(step)}
 
 
 class Interrupted(Regression):
-    """Ctrl-C, `times` times, within the loss of one step."""
+    """A signal, Ctrl-C unless said otherwise, `times` times, within the loss of one step."""
 
-    def __init__(self, *, at: int, times: int = 1) -> None:
+    def __init__(self, *, at: int, times: int = 1, number: int = signal.SIGINT) -> None:
         super().__init__()
-        self.at, self.times = at, times
+        self.at, self.times, self.number = at, times, number
 
-    def loss(self, module: nn.Module, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        terms = super().loss(module, batch, generator)
+    def loss(self, module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        terms = super().loss(module, batch)
         for _ in range(self.times if self.calls == self.at else 0):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
         return terms
 
 
@@ -102,13 +115,104 @@ def test_no_minutes_are_no_steps(tmp_path):
     assert task.calls == 0
 
 
-def test_nan_stops_with_a_message_and_keeps_the_checkpoint(tmp_path):
-    with pytest.raises(TrellisError, match=r"step 4: the loss is nan"):
-        train(Regression(nan_at=5), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+def test_bad_steps_in_a_row_stop_with_a_message_and_keep_the_checkpoint(tmp_path):
+    with pytest.raises(TrellisError, match=r"step 13: the loss is nan.*10th bad step in a row"):
+        train(Regression(nan_at=range(5, 99)), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
     task = Regression()
-    train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
-    whole = run(tmp_path / "whole", 20)
-    assert all(torch.equal(whole[k], v) for k, v in task.module.state_dict().items())
+    assert train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+    assert all(v.isfinite().all() for v in task.module.state_dict().values())
+
+
+def test_a_bad_step_is_left_out_and_said_so(tmp_path):
+    """One step of NaN changes nothing; the run is that of a step less, with the draws of its own numbers."""
+    train(Regression(nan_at=[5]), recipe(5), LOOP, tmp_path / "with", seed=5, device="cpu")
+    train(Regression(), recipe(4), LOOP, tmp_path / "without", seed=5, device="cpu")
+    kept = [load_file(tmp_path / name / "checkpoint.safetensors") for name in ("with", "without")]
+    assert all(torch.equal(kept[0][k], kept[1][k]) for k in kept[0])
+    last = json.loads((tmp_path / "with" / "log.jsonl").read_text().splitlines()[-2])
+    assert last["step"] == 5 and last["skipped"] == 1 and "loss" not in last
+
+
+def test_a_spike_is_left_out_and_a_resumed_run_leaves_out_the_same(tmp_path):
+    class Spiked(Regression):
+        def batch(self, items: Sequence[Item]) -> Tensor:
+            return super().batch(items) * (30 if self.batches() == 250 else 1)
+
+        def batches(self) -> int:
+            self.made = getattr(self, "made", -1) + 1
+            return self.made
+
+    def spiked(folder: Path, steps: int, skip: int = 0) -> Spiked:
+        task = Spiked()
+        task.made = skip - 1
+        settings = replace(recipe(steps), learning_rate=1e-4, spike=10.0)
+        train(task, settings, LoopRecipe(log_every=1, checkpoint_every=50), folder, seed=5, device="cpu")
+        return task
+
+    whole = spiked(tmp_path / "whole", 260).module.state_dict()
+    spiked(tmp_path / "parts", 245)
+    parts = spiked(tmp_path / "parts", 260, skip=245).module.state_dict()
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+    for folder in ("whole", "parts"):
+        rows = [json.loads(line) for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
+        assert [r["step"] for r in rows if r.get("skipped")] == [251]
+
+
+@pytest.mark.parametrize("limits", [{"micro_batch": 3}, {"max_tokens": 6}, {"max_tokens": 1}])
+def test_micro_batches_make_the_same_step(tmp_path, limits):
+    """However the batch is divided: rows, which differ in number from asset to asset, count alike."""
+    whole = run(tmp_path / "whole", 12)
+    task = Regression()
+    train(task, replace(recipe(12), **limits), LOOP, tmp_path / "parts", seed=5, device="cpu")
+    assert task.calls > 12
+    for key, value in task.module.state_dict().items():
+        torch.testing.assert_close(value, whole[key], atol=1e-6, rtol=1e-5)
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts")]
+    for one, other in zip(*logs, strict=True):
+        assert json.loads(one).get("loss", 0.0) == pytest.approx(json.loads(other).get("loss", 0.0), rel=1e-4)
+
+
+def test_the_last_checkpoints_stay(tmp_path):
+    loop = replace(LOOP, keep=2)
+    train(Regression(), recipe(11), loop, tmp_path, seed=5, device="cpu")
+    names = sorted(p.name for p in tmp_path.glob("*.safetensors"))
+    assert names == ["checkpoint-00000009.safetensors", "checkpoint-00000011.safetensors", "checkpoint.safetensors"]
+    (tmp_path / "checkpoint-00000009.safetensors").replace(tmp_path / "checkpoint.safetensors")
+    parts, whole = run(tmp_path, 20), run(tmp_path / "whole", 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_the_best_weights_are_kept_by_their_score(tmp_path):
+    """Scores fall and rise; a resumed run knows the best of before."""
+    kept: list[int] = []
+
+    class Scored(Regression):
+        best_by = ("score", -1)
+
+        def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+            self.at = step
+            return {"score_test": float(abs(step - 4)), "score_train": float(-step)}
+
+    for steps in (6, 10):
+        task = Scored()
+        loop = LoopRecipe(log_every=1, checkpoint_every=2, evaluate_every=2)
+        keep = lambda module, task=task: kept.append(task.at)  # noqa: E731
+        train(task, recipe(steps), loop, tmp_path, seed=5, device="cpu", keep_best=keep)
+    assert kept == [2, 4]
+    assert json.loads((tmp_path / "best" / "scores.json").read_text()) == {
+        "step": 4, "score_test": 0.0, "score_train": -4.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_signals_of_a_cluster_finish_and_save_the_step(tmp_path, number, code):
+    task = Interrupted(at=7, number=number)
+    with pytest.raises(Stopped) as caught:
+        train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
+    assert task.calls == 7 and caught.value.code == code
+    assert signal.getsignal(number) is signal.SIG_DFL
+    whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
 
 
 def test_ctrl_c_finishes_and_saves_the_step(tmp_path):
@@ -166,6 +270,6 @@ def test_damaged_checkpoint_is_named(tmp_path):
         run(tmp_path, 8)
 
 
-def test_each_step_and_process_draws_its_own():
-    draws = {float(torch.rand((), generator=step_generator(1, step, rank))) for step in range(4) for rank in range(2)}
+def test_each_asset_of_each_step_draws_its_own():
+    draws = {float(torch.rand((), generator=item_generator(1, step, rank))) for step in range(4) for rank in range(2)}
     assert len(draws) == 8

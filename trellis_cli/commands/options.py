@@ -52,6 +52,16 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.", show_default=False),
 ]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init",
+        "--start-from",
+        metavar="MODEL",
+        help="A run or a model whose weights a new run begins with, where they fit.",
+        show_default=False,
+    ),
+]
 MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Stop cleanly after this long.", show_default=False)]
 
 

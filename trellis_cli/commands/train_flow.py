@@ -14,13 +14,13 @@ def train_flow(
     data: Annotated[Path, typer.Option(help="A data folder: manifest.jsonl and stage files.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the run.", show_default=False)],
     encoder: Annotated[
-        Path | None,
-        typer.Option(help="A folder with the text or image encoder; the shipped one by default.", show_default=False),
+        str | None,
+        typer.Option(
+            help="The text or image encoder: a folder, or an id on the hub; the recipe's by default.",
+            show_default=False,
+        ),
     ] = None,
-    start_from: Annotated[
-        Path | None,
-        typer.Option(help="A run or model whose flow a new run begins with, where it fits.", show_default=False),
-    ] = None,
+    init: o.Init = None,
     preview: Annotated[
         str | None,
         typer.Option(help="A model whose decoder draws samples at each evaluation.", show_default=False),
@@ -43,16 +43,18 @@ def train_flow(
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         if dry_run:
-            from trellis_cli.recipes import read
+            from trellis_cli.stages.train_flow import STAGES
+            from trellis_cli.stages.training_plan import plan_text, training_plan
 
-            console.result(str(read(recipe, overrides or [])[0]), read(recipe, overrides or [])[0], as_json=json)
+            plan = training_plan(recipe, overrides or (), STAGES)
+            console.result(plan_text(plan), plan, as_json=json)
             return
-        from trellis_cli.io.model_folders import SHIPPED, open_model
+        from trellis_cli.io.model_folders import open_model
         from trellis_cli.stages.train_flow import train_flow as stage
 
         summary = stage(
-            recipe, data, out, encoder=encoder or SHIPPED / "mini" / "ckpts",
-            preview=open_model(preview) if preview else None, start_from=start_from,
+            recipe, data, out, encoder=encoder,
+            preview=open_model(preview) if preview else None, init=init,
             overrides=overrides or (), device=chosen, max_minutes=max_minutes,
         )  # fmt: skip
         console.result(o.run_text(summary), summary, as_json=json)

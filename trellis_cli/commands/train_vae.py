@@ -13,6 +13,7 @@ def train_vae(
     recipe: Annotated[str, typer.Argument(help="A recipe's path, or the name of a shipped one.", show_default=False)],
     data: Annotated[Path, typer.Option(help="A data folder: manifest.jsonl and stage files.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the run.", show_default=False)],
+    init: o.Init = None,
     overrides: o.Set = None,
     max_minutes: o.MaxMinutes = None,
     device: o.Device = "auto",
@@ -31,11 +32,13 @@ def train_vae(
     """
     with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
         if dry_run:
-            from trellis_cli.recipes import read
+            from trellis_cli.stages.train_vae import STAGES
+            from trellis_cli.stages.training_plan import plan_text, training_plan
 
-            console.result(str(read(recipe, overrides or [])[0]), read(recipe, overrides or [])[0], as_json=json)
+            plan = training_plan(recipe, overrides or (), STAGES)
+            console.result(plan_text(plan), plan, as_json=json)
             return
         from trellis_cli.stages.train_vae import train_vae as stage
 
-        summary = stage(recipe, data, out, overrides=overrides or (), device=chosen, max_minutes=max_minutes)
+        summary = stage(recipe, data, out, overrides=overrides or (), device=chosen, max_minutes=max_minutes, init=init)
         console.result(o.run_text(summary), summary, as_json=json)

@@ -14,4 +14,4 @@ def tokens(data: DataFolder, group: str, ids: list[str]) -> Packed:
 
 def fitting(data: DataFolder, group: str, ids: list[str], max_voxels: int) -> list[str]:
     """Those of `ids` with at least one voxel and at most so many."""
-    return [i for i in ids if 0 < int(data.asset(group, i)["lengths"]) <= max_voxels]
+    return [i for i in ids if 0 < data.length(group, i) <= max_voxels]

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from trellis_cli.errors import FileError
+from trellis_cli.io.checks import check_asset
 from trellis_cli.io.inputs import unfinished
 from trellis_cli.io.schema import GROUPS
 from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
@@ -17,13 +19,15 @@ from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
 MANIFEST = "manifest.jsonl"
 TEST_SHARE = 0.08
 CACHE_BYTES = 4 << 30
+OPEN_FILES = 16
 
 
 class DataFolder:
     """Every asset of every stage file under a folder, by group and id.
 
     One id may occur in several files of the same group: those are variants of the asset (a mirrored copy), of which
-    training draws one. Files stay open until `close`; values are checked once, when they are opened.
+    training draws one. A few files are open at a time, however many there are; what an asset holds is checked when it
+    is read. For one thread at a time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,26 +36,27 @@ class DataFolder:
                 f"{folder}: no such data folder", hint="make one with `trellis data export` and the stage commands"
             )
         self.folder = folder
-        self._stack = ExitStack()
         self._places: dict[str, dict[str, list[tuple[Path, int]]]] = {}
-        self._open: dict[tuple[Path, str], StageGroup] = {}
+        self._groups: dict[tuple[Path, str], StageGroup] = {}
+        self._open: OrderedDict[Path, ExitStack] = OrderedDict()
         self._cache: dict[tuple[Path, str, int], Asset] = {}
         self._cached_bytes = 0
         self._mirrored: set[Path] = set()
         for path in sorted(folder.rglob("*.h5")):
             if unfinished(path):
                 continue
-            file = self._stack.enter_context(open_stage(path))
-            if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):
-                self._mirrored.add(path)
-            for name in file.groups:
-                group = self._open[path, name] = file.group(name)
-                for index, id_ in enumerate(group.ids):
-                    self._places.setdefault(name, {}).setdefault(id_, []).append((path, index))
+            with open_stage(path) as file:
+                if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):
+                    self._mirrored.add(path)
+                for name in file.groups:
+                    group = self._groups[path, name] = file.group(name, values=False)
+                    for index, id_ in enumerate(group.ids):
+                        self._places.setdefault(name, {}).setdefault(id_, []).append((path, index))
         self.manifest = read_manifest(folder / MANIFEST)
 
     def close(self) -> None:
-        self._stack.close()
+        while self._open:
+            self._open.popitem()[1].close()
 
     def ids(self, *groups: str, split: str | None = None) -> list[str]:
         """Sorted ids that every named group has, of one split ("train", "test") or all.
@@ -78,6 +83,11 @@ class DataFolder:
     def variants(self, group: str, id_: str) -> int:
         return len(self._places[group][id_])
 
+    def length(self, group: str, id_: str, variant: int = 0) -> int:
+        """Voxels, or views, of an asset."""
+        path, index = self._places[group][id_][variant]
+        return self._groups[path, group].length(index)
+
     def mirrored(self, group: str, id_: str, variant: int) -> bool:
         """Whether a variant is the asset's mirror image (`trellis encode --mirror`)."""
         return self._places[group][id_][variant][0] in self._mirrored
@@ -87,15 +97,42 @@ class DataFolder:
         path, index = self._places[group][id_][variant]
         if (key := (path, group, index)) in self._cache:
             return self._cache[key]
-        asset = self._open[path, group].asset(index)
+        opened = self._opened(path, group)
+        asset = opened.asset(index)
+        check_asset(asset, opened.spec, opened.attrs.get("resolution"), f"{path}: /{group} of {id_[:12]}")
         self._cached_bytes += sum(a.nbytes for a in asset.values())
         if self._cached_bytes < CACHE_BYTES:
             self._cache[key] = asset
         return asset
 
+    def views(self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True) -> Asset:
+        """Some of an asset's /views, or all: as many as a step needs of the hundreds there may be."""
+        path, index = self._places["views"][id_][0]
+        asset = self._opened(path, "views").views(index, rows, surfaces=surfaces)
+        check_asset(asset, GROUPS["views"], None, f"{path}: /views of {id_[:12]}")
+        return asset
+
+    def cameras(self, id_: str) -> Asset:
+        """The cameras of an asset's /views, without their pictures."""
+        path, index = self._places["views"][id_][0]
+        return self._opened(path, "views").cameras(index)
+
+    def _opened(self, path: Path, group: str) -> StageGroup:
+        """The group, of an open file: of those the OPEN_FILES last ones stay open."""
+        if path not in self._open:
+            while len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+            stack = ExitStack()
+            file = stack.enter_context(open_stage(path))
+            for name in file.groups:
+                self._groups[path, name].rebind(file.raw(name))
+            self._open[path] = stack
+        self._open.move_to_end(path)
+        return self._groups[path, group]
+
     def attr(self, group: str, name: str) -> Any:
         """An attribute that all files of a group must agree on. Raises FileError where they do not."""
-        values = {opened.attrs[name] for (_, g), opened in self._open.items() if g == group}
+        values = {opened.attrs[name] for (_, g), opened in self._groups.items() if g == group}
         if len(values) != 1:
             raise FileError(
                 f"{self.folder}: /{group} files have different {name}: {sorted(map(str, values))}",
@@ -122,10 +159,15 @@ def read_manifest(path: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def draw(ids: list[str], size: int, generator: torch.Generator, weights: Iterable[float] | None = None) -> list[str]:
-    """`size` ids with replacement, by weight where given."""
-    if weights is None:
-        picks = torch.randint(len(ids), (size,), generator=generator)
-    else:
-        picks = torch.multinomial(torch.tensor(list(weights)), size, replacement=True, generator=generator)
-    return [ids[int(i)] for i in picks]
+class Lottery:
+    """Ids drawn with replacement, each as likely as its weight says, or all alike."""
+
+    def __init__(self, ids: Sequence[str], weights: Sequence[float] | None = None) -> None:
+        self.ids = ids
+        self._ends = None if weights is None else torch.tensor(weights, dtype=torch.float64).cumsum(0)
+
+    def draw(self, generator: torch.Generator) -> str:
+        if self._ends is None:
+            return self.ids[int(torch.randint(len(self.ids), (), generator=generator))]
+        place = torch.rand((), dtype=torch.float64, generator=generator) * self._ends[-1]
+        return self.ids[min(int(torch.searchsorted(self._ends, place, right=True)), len(self.ids) - 1)]

@@ -1,6 +1,7 @@
 """What a foreign HDF5 file must satisfy before anything of it is read into memory."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -77,8 +78,8 @@ def _check_links(parent: h5py.Group, name: str, path: Path, *, depth: int) -> No
             )
 
 
-def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
-    """Version, names, dtypes, shapes, lengths that add up, finite numbers and bounds. Raises SchemaError."""
+def check_group(h5: h5py.Group, spec: Group, path: Path, *, values: bool = True) -> None:
+    """Version, names, dtypes, shapes, lengths that add up; with `values` numbers too. Raises SchemaError."""
     again = f"write it anew with `{spec.command} --overwrite`"
     version = h5.attrs.get("version", 0)
     if not isinstance(version, np.integer | int) or int(version) != spec.version:
@@ -104,10 +105,10 @@ def check_group(h5: h5py.Group, spec: Group, path: Path) -> None:
             raise SchemaError(f"{path}: /{spec.name}/{name} add up to {total}, but there are {sizes[axis]}", hint=again)
     resolution = int(cast(int, h5.attrs["resolution"])) if "resolution" in spec.attrs else None
     for name, field in spec.fields.items():
-        if name in h5:
+        if name in h5 and values:
             limit = resolution if name == "coords" else None
             _check_values(dataset_of(h5, name), field, f"{path}: /{spec.name}/{name}", limit)
-    if "faces" in spec.fields:
+    if "faces" in spec.fields and values:
         _check_faces(h5, path, again)
     if "image_offsets" in spec.fields:
         offsets = dataset_of(h5, "image_offsets")[:]
@@ -139,7 +140,16 @@ def _check_faces(h5: h5py.Group, path: Path, again: str) -> None:
         start += faces
 
 
-def _check_values(data: h5py.Dataset, field: Field, where: str, resolution: int | None) -> None:
+def check_asset(asset: Mapping[str, np.ndarray], spec: Group, resolution: int | None, where: str) -> None:
+    """Numbers of one asset that was read from a group checked without its values. Raises SchemaError."""
+    for name, field in spec.fields.items():
+        if name in asset:
+            _check_values(
+                np.atleast_1d(asset[name]), field, f"{where}/{name}", resolution if name == "coords" else None
+            )
+
+
+def _check_values(data: h5py.Dataset | np.ndarray, field: Field, where: str, resolution: int | None) -> None:
     low, high = field.bounds or (-np.inf, np.inf)
     high = min(high, resolution - 1) if resolution is not None else high
     floats = data.dtype.kind == "f"

@@ -64,6 +64,11 @@ class StageGroup:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def length(self, index: int) -> int:
+        """`lengths` of one asset, which the group keeps in memory."""
+        starts = next(self._starts[axis] for axis, name in self.spec.packed.items() if name == "lengths")
+        return int(starts[index + 1] - starts[index])
+
     @property
     def lengths(self) -> np.ndarray:
         with _reading(self.path):
@@ -106,6 +111,34 @@ class StageGroup:
                     out[name] = out[name] - out[name][0]
         return out
 
+    def rebind(self, h5: h5py.Group) -> None:
+        """Read from another handle of the same group from now on: the one this was made with has been closed."""
+        self._h5 = h5
+
+    def cameras(self, index: int) -> Asset:
+        """The extrinsics and intrinsics of one asset's views."""
+        with _reading(self.path):
+            start, end = (int(self._starts["v"][i]) for i in (index, index + 1))
+            return {name: dataset_of(self._h5, name)[start:end] for name in ("extrinsics", "intrinsics")}
+
+    def views(self, index: int, rows: Sequence[int] | None = None, *, surfaces: bool = True) -> Asset:
+        """Some of one asset's views, as an asset of /views that has no others; nothing else is read.
+
+        surfaces: with depth and normals, where they are there.
+        """
+        with _reading(self.path):
+            start, end = (int(self._starts["v"][i]) for i in (index, index + 1))
+            chosen = list(range(end - start)) if rows is None else list(rows)
+            images, ends = dataset_of(self._h5, "images"), dataset_of(self._h5, "image_offsets")[start : end + 1]
+            pictures = [images[ends[v] : ends[v + 1]] for v in chosen]
+            out: Asset = {"lengths": np.asarray(len(chosen)), "image_offsets": np.cumsum([0, *map(len, pictures)])}
+            out["images"] = np.concatenate([np.zeros(0, np.uint8), *pictures])
+            for name in ("extrinsics", "intrinsics", *(("depth", "normal") if surfaces else ())):
+                if name in self._h5:
+                    data = dataset_of(self._h5, name)
+                    out[name] = np.stack([data[start + v] for v in chosen]) if chosen else data[:0]
+            return out
+
 
 class StageFile:
     """An open stage file: its root attributes and its checked groups."""
@@ -115,15 +148,20 @@ class StageFile:
         self.attrs = {k: _plain(v) for k, v in h5.attrs.items()}
         self.groups = [name for name in GROUPS if name in h5]
 
-    def group(self, name: str) -> StageGroup:
+    def group(self, name: str, *, values: bool = True) -> StageGroup:
+        """A group, checked. Without `values` only names, types and sizes are, not every number: see `check_asset`."""
         spec = GROUPS[name]
         if name not in self._h5:
             held = ", ".join(f"/{g}" for g in self.groups) or "no stage"
             raise SchemaError(f"{self.path} has no /{name}, it holds {held}", hint=f"write it with `{spec.command}`")
         with _reading(self.path):
             h5 = group_of(self._h5, name, self.path)
-            check_group(h5, spec, self.path)
+            check_group(h5, spec, self.path, values=values)
             return StageGroup(h5, spec, self.path)
+
+    def raw(self, name: str) -> h5py.Group:
+        """A group's handle, for a StageGroup that was made of the same file before."""
+        return group_of(self._h5, name, self.path)
 
 
 @contextmanager

@@ -152,11 +152,12 @@ def conditioner(model: ModelFolder, kind: str, *, device: str, background: str) 
         raise FileError(f"pipeline.json of {model.id}: {kind}_cond_model is {source!r}", hint="fetch the model anew")
     folder = model.path / source
     if kind == "text":
-        return TextConditioner(_text_encoder(folder, source, device))
-    return ImageConditioner(_image_encoder(folder, source, device), device, background)
+        return TextConditioner(text_encoding(folder, source, device))
+    return ImageConditioner(image_encoding(folder, source, device), device, background)
 
 
-def _text_encoder(folder: Path, source: str, device: str) -> TextEncoding:
+def text_encoding(folder: Path, source: str, device: str) -> TextEncoding:
+    """The text encoder that lies in `folder`, or else the one of the hub id `source`. Raises as `conditioner`."""
     if _is_own(folder, source):
         from trellis_cli.networks.text_encoder import load_text_encoder
 
@@ -166,7 +167,8 @@ def _text_encoder(folder: Path, source: str, device: str) -> TextEncoding:
     return load_clip_text(folder if folder.is_dir() else source).to(device)
 
 
-def _image_encoder(folder: Path, source: str, device: str) -> ImageEncoding:
+def image_encoding(folder: Path, source: str, device: str) -> ImageEncoding:
+    """The image encoder that lies in `folder`, or else the one that `source` names. Raises as `conditioner`."""
     from trellis_cli.networks.dino_tokens import load_dino_tokens
 
     if source not in HUB_IDS and _is_own(folder, source):

@@ -1,7 +1,6 @@
 """What a flow is conditioned on in training: an asset's captions, or its views. Each is encoded once and kept."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,10 +14,38 @@ from trellis_cli.data.object_crop import as_tensor, crop_to_object
 from trellis_cli.data.views import picture_of
 from trellis_cli.geometry.cameras import Cameras
 from trellis_cli.networks.condition import Condition
-from trellis_cli.networks.image_tokens import AlexNetTokens, load_image_tokens
-from trellis_cli.networks.text_encoder import TextEncoder, load_text_encoder
+from trellis_cli.stages.conditioners import ImageEncoding, TextEncoding
 
-KEPT_BYTES = 2 << 30  # of encoded views
+KEPT_BYTES = 2 << 30  # of encoded texts, or of encoded views
+Encoded = tuple[Tensor, Tensor | None]  # tokens in half precision on the CPU, pooled vector
+
+
+class _Kept:
+    """What was encoded, by key, while all of it stays under KEPT_BYTES; past that everything is forgotten."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Any, Encoded] = {}
+        self._bytes = 0
+
+    def add(self, keys: Sequence[Any], encoded: Condition) -> None:
+        encoded = encoded.to("cpu")
+        for i, key in enumerate(keys):
+            one = encoded[i]
+            self._by_key[key] = one.tokens.half(), None if one.pooled is None else one.pooled[0]
+            self._bytes += 2 * one.tokens.numel()
+
+    def missing(self, keys: Sequence[Any]) -> list[Any]:
+        return [key for key in dict.fromkeys(keys) if key not in self._by_key]
+
+    def condition(self, keys: Sequence[Any]) -> Condition:
+        pairs = [self._by_key[key] for key in keys]
+        lengths = torch.tensor([0, *(len(tokens) for tokens, _ in pairs)])
+        pooled = [vector for _, vector in pairs if vector is not None]
+        tokens = torch.cat([tokens for tokens, _ in pairs]).float()
+        if self._bytes > KEPT_BYTES:
+            self._by_key.clear()
+            self._bytes = 0
+        return Condition(tokens, lengths.cumsum(0), torch.stack(pooled) if pooled else None)
 
 
 @runtime_checkable
@@ -46,11 +73,10 @@ class Captions:
 
     suffix = ""
 
-    def __init__(self, data: DataFolder, encoder: Path | TextEncoder) -> None:
-        self.data = data
-        self.encoder = load_text_encoder(encoder) if isinstance(encoder, Path) else encoder
-        self.channels = self.encoder.width
-        self._kept: dict[str, tuple[Tensor, Tensor]] = {}
+    def __init__(self, data: DataFolder, encoder: TextEncoding) -> None:
+        self.data, self.encoder = data, encoder
+        self.channels = encoder.width
+        self._kept = _Kept()
 
     def pick(self, id_: str, generator: torch.Generator | None) -> str:
         captions = self.data.captions(id_)
@@ -59,21 +85,13 @@ class Captions:
         return captions[int(torch.randint(len(captions), (1,), generator=generator))]
 
     def __call__(self, picks: Sequence[str | None], mirrored: Sequence[bool]) -> Condition:
-        pairs = [self._encode(text or "") for text in picks]
-        lengths = torch.tensor([0, *(len(tokens) for tokens, _ in pairs)])
-        return Condition(
-            torch.cat([t for t, _ in pairs]).float(), lengths.cumsum(0), torch.stack([p for _, p in pairs])
-        )
+        texts = [text or "" for text in picks]
+        if new := self._kept.missing(texts):
+            self._kept.add(new, self.encoder.encode(new))
+        return self._kept.condition(texts)
 
     def show(self, pick: str | None, size: int) -> tuple[str, list[np.ndarray]]:
         return pick or "", []
-
-    def _encode(self, text: str) -> tuple[Tensor, Tensor]:
-        if text not in self._kept:
-            out = self.encoder.encode([text])
-            assert out.pooled is not None
-            self._kept[text] = out.tokens.half(), out.pooled[0]
-        return self._kept[text]
 
 
 class ViewPictures:
@@ -81,12 +99,12 @@ class ViewPictures:
 
     suffix = "_image"
 
-    def __init__(self, data: DataFolder, tokens: Path | AlexNetTokens, pitch_deg: tuple[float, float]) -> None:
-        self.data, self.pitch_deg = data, pitch_deg
-        self.tokens = load_image_tokens(tokens) if isinstance(tokens, Path) else tokens
-        self.channels = self.tokens.channels
-        self._kept: dict[tuple[str, int, bool], tuple[Tensor, Tensor]] = {}
-        self._kept_bytes = 0
+    def __init__(
+        self, data: DataFolder, tokens: ImageEncoding, pitch_deg: tuple[float, float], *, device: str = "cpu"
+    ) -> None:
+        self.data, self.tokens, self.pitch_deg, self.device = data, tokens, pitch_deg, device
+        self.channels = tokens.channels
+        self._kept = _Kept()
         self._usable: dict[str, list[int]] = {}
 
     def pick(self, id_: str, generator: torch.Generator | None) -> tuple[str, int]:
@@ -96,13 +114,9 @@ class ViewPictures:
 
     def __call__(self, picks: Sequence[tuple[str, int] | None], mirrored: Sequence[bool]) -> Condition:
         keys = [None if pick is None else (*pick, flip) for pick, flip in zip(picks, mirrored, strict=True)]
-        self._encode(sorted({k for k in keys if k is not None}))
-        pairs = [self._kept[k] if k is not None else self._nothing() for k in keys]
-        condition = Condition.dense(torch.stack([t for t, _ in pairs]).float(), torch.stack([p for _, p in pairs]))
-        if self._kept_bytes > KEPT_BYTES:
-            self._kept.clear()
-            self._kept_bytes = 0
-        return condition
+        if new := self._kept.missing(keys):
+            self._kept.add(new, self._encoded(new))
+        return self._kept.condition(keys)
 
     def show(self, pick: tuple[str, int] | None, size: int) -> tuple[str, list[np.ndarray]]:
         if pick is None:
@@ -114,7 +128,7 @@ class ViewPictures:
     def _views(self, id_: str) -> list[int]:
         """Indices of the views that may be conditions: all, where none lies between the pitches."""
         if id_ not in self._usable:
-            asset = self.data.asset("views", id_)
+            asset = self.data.cameras(id_)
             cameras = Cameras(torch.from_numpy(asset["extrinsics"]), torch.from_numpy(asset["intrinsics"]))
             place = cameras.centres
             pitch = torch.rad2deg(torch.asin((place[:, 2] / place.norm(dim=1)).clamp(-1, 1)))
@@ -122,14 +136,14 @@ class ViewPictures:
             self._usable[id_] = torch.nonzero(inside)[:, 0].tolist() or list(range(len(place)))
         return self._usable[id_]
 
-    def _encode(self, keys: Sequence[tuple[str, int, bool]]) -> None:
-        new = [k for k in keys if k not in self._kept]
-        if new:
-            out = self.tokens(torch.stack([self._picture(id_, view, flip=flip) for id_, view, flip in new]))
-            assert out.pooled is not None
-            tokens = out.tokens.view(len(new), -1, self.channels).half()
-            self._kept |= {k: (tokens[i].clone(), out.pooled[i].clone()) for i, k in enumerate(new)}
-            self._kept_bytes += tokens.nbytes
+    def _encoded(self, keys: Sequence[tuple[str, int, bool] | None]) -> Condition:
+        """The tokens of pictures; zeros, as many as a picture has, where there is none."""
+        size = self.tokens.image_size
+        pictures = [torch.zeros(4, size, size) if k is None else self._picture(k[0], k[1], flip=k[2]) for k in keys]
+        out = self.tokens(torch.stack(pictures).to(self.device))
+        there = torch.tensor([k is not None for k in keys], device=out.tokens.device)
+        pooled = None if out.pooled is None else out.pooled * there[:, None]
+        return Condition(out.tokens * there.repeat_interleave(out.offsets.diff())[:, None], out.offsets, pooled)
 
     def _picture(self, id_: str, view: int, *, flip: bool) -> Float[Tensor, "4 s s"]:
         cropped = self._cropped(id_, view)
@@ -137,8 +151,5 @@ class ViewPictures:
 
     def _cropped(self, id_: str, view: int) -> Image.Image:
         size = self.tokens.image_size
-        whole = picture_of(self.data.asset("views", id_), view)
+        whole = picture_of(self.data.views(id_, [view], surfaces=False), 0)
         return crop_to_object(whole, size=size, threshold=0) or Image.new("RGBA", (size, size))
-
-    def _nothing(self) -> tuple[Tensor, Tensor]:
-        return torch.zeros(self.tokens.grid**2, self.channels).half(), torch.zeros(self.channels)

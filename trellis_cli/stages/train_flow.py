@@ -9,26 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli import console
-from trellis_cli.data.index import DataFolder, draw
+from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.errors import FileError, RecipeError
 from trellis_cli.flow import diffusion
 from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
 from trellis_cli.io.aside import write_text
-from trellis_cli.io.model_folders import ModelFolder, load_network
+from trellis_cli.io.model_folders import SHIPPED, ModelFolder
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
+from trellis_cli.stages.conditioners import image_encoding, text_encoding
 from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures
 from trellis_cli.stages.flow_previews import Previews
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
-from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.distributed import is_main_process
+from trellis_cli.training.loop import LoopRecipe, torso_dtype, training_device
+from trellis_cli.training.lora import LoraRecipe
+from trellis_cli.training.micro_batches import Item, item_generator
 from trellis_cli.training.optim import OptimizerRecipe
 
 STAGES = ("structure-flow", "slat-flow")
+EVALUATED_AT_A_TIME = 32
+OWN_ENCODERS = SHIPPED / "mini" / "ckpts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class FlowRecipe:
 
     `t_mean`, `t_std`: of the logit-normal law of a flow's times; a diffusion's are even.
     `condition`: "text" (the manifest's captions) or "image" (the asset's views, from cameras of `view_pitch_deg`).
+    `condition_encoder`: what encodes them: a hub id, a name of torch.hub's, a folder; "" is mini's own.
     """
 
     stage: str
@@ -44,26 +51,48 @@ class FlowRecipe:
     optimizer: OptimizerRecipe
     seed: int = 0
     condition: str = "text"
+    condition_encoder: str = ""
     view_pitch_deg: tuple[float, float] = (-90.0, 90.0)
     t_mean: float = 1.0
     t_std: float = 1.0
     drop_condition: float = 0.1
     max_voxels: int = 32768
     source_weights: dict[str, float] = field(default_factory=dict)
+    lora: LoraRecipe = field(default_factory=LoraRecipe)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDraw:
+    """What a step draws of an asset; `pick`: of its conditions (None: the dropped one)."""
+
+    id: str
+    variant: int
+    pick: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowBatch:
+    """Latents, their conditions, and a time a sample and noise for each of their voxels."""
+
+    x0: Packed
+    condition: Condition
+    t: Float[Tensor, " b"]
+    noise: Float[Tensor, "n c"]
 
 
 class FlowTask:
     """Latents of the train split with one of their captions or views, drawn anew each step."""
 
+    best_by: tuple[str, int] = ("loss", -1)
+
     def __init__(
         self,
         recipe: FlowRecipe,
         data: DataFolder,
-        encoder: Path,
+        encoder: str | Path | None = None,
         *,
         preview: ModelFolder | None = None,
-        start_from: Path | None = None,
         device: str = "cpu",
     ) -> None:
         self.recipe, self.data = recipe, data
@@ -81,17 +110,18 @@ class FlowTask:
                 f"{data.folder} has no asset of the train split with /{self.group}",
                 hint="write it with `trellis encode`",
             )
-        self.weights = self._weights()
+        self.lottery = Lottery(self.train_ids, self._weights())
+        self.dense_tokens = self._dense_tokens()
         self.mean, self.std = self._normalisation()
-        self.conditions = self._conditions(encoder)
+        self.conditions = self._conditions(
+            str(encoder or recipe.condition_encoder or SHIPPED / "mini" / "ckpts"), device
+        )
         if network.cond_channels != self.conditions.channels:
             raise RecipeError(
                 f"the network takes conditions of {network.cond_channels} channels, the encoder gives "
                 f"{self.conditions.channels}",
                 hint=f"--set network.args.cond_channels={self.conditions.channels}, pooled_channels alike",
             )
-        if start_from is not None:
-            borrow_weights(network, start_from, self.key)
         self.previews = preview and Previews(preview, self.group, self.conditions)
 
     @property
@@ -103,15 +133,34 @@ class FlowTask:
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
         return {self.key: (self.recipe.network, module)}
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, Condition]:
-        ids = draw(self.train_ids, size, generator, self.weights)
-        picks = [self.conditions.pick(id_, generator) for id_ in ids]
-        drop = torch.rand(size, generator=generator) < self.recipe.drop_condition
-        picks = [None if gone else pick for gone, pick in zip(drop.tolist(), picks, strict=True)]
-        nums = [self.data.variants(self.group, id_) for id_ in ids]
-        variants = [int(torch.randint(num, (1,), generator=generator)) for num in nums]
-        mirrored = [self.data.mirrored(self.group, id_, v) for id_, v in zip(ids, variants, strict=True)]
-        return self.latents(ids, variants), self.conditions(picks, mirrored)
+    def item(self, generator: torch.Generator) -> Item:
+        id_ = self.lottery.draw(generator)
+        pick = self.conditions.pick(id_, generator)
+        dropped = bool(torch.rand((), generator=generator) < self.recipe.drop_condition)
+        variant = int(torch.randint(self.data.variants(self.group, id_), (), generator=generator))
+        return self._item(id_, None if dropped else pick, generator, variant)
+
+    def _item(self, id_: str, pick: Any, generator: torch.Generator, variant: int = 0) -> Item:
+        tokens = self.dense_tokens or self.data.length(self.group, id_, variant)
+        return Item(FlowDraw(id_, variant, pick), tokens, generator)
+
+    def batch(self, items: Sequence[Item]) -> FlowBatch:
+        draws: list[FlowDraw] = [item.what for item in items]
+        x0 = self.latents([d.id for d in draws], [d.variant for d in draws])
+        mirrored = [self.data.mirrored(self.group, d.id, d.variant) for d in draws]
+        times, noise = [], []
+        for item, length in zip(items, x0.lengths.tolist(), strict=True):
+            if self.diffusion:
+                times.append(diffusion.draw_times(1, generator=item.generator))
+            else:
+                r = self.recipe
+                times.append(logit_normal(1, mean=r.t_mean, std=r.t_std, generator=item.generator))
+            noise.append(torch.randn(length, x0.feats.shape[1], generator=item.generator))
+        return FlowBatch(x0, self.conditions([d.pick for d in draws], mirrored), torch.cat(times), torch.cat(noise))
+
+    def weight(self, items: Sequence[Item]) -> int:
+        """The error is a mean over all voxels of a step."""
+        return sum(item.tokens for item in items)
 
     def latents(self, ids: list[str], variants: list[int] | None = None) -> Packed:
         """Normalised latents, of the given variants or the first ones, packed."""
@@ -122,15 +171,10 @@ class FlowTask:
         packed = pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"])) for a in assets])
         return packed.with_feats((packed.feats - self.mean) / self.std)
 
-    def loss(self, module: nn.Module, batch: tuple[Packed, Condition], generator: torch.Generator) -> dict[str, Tensor]:
-        x0, condition = batch
-        if self.diffusion:
-            t = diffusion.draw_times(len(x0), generator=generator)
-        else:
-            t = logit_normal(len(x0), mean=self.recipe.t_mean, std=self.recipe.t_std, generator=generator)
-        noise = torch.randn(x0.feats.shape, generator=generator)
+    def loss(self, module: nn.Module, batch: FlowBatch) -> dict[str, Tensor]:
         device = next(module.parameters()).device
-        x0, condition, t, noise = x0.to(device), condition.to(device), t.to(device), noise.to(device)
+        x0, condition = batch.x0.to(device), batch.condition.to(device)
+        t, noise = batch.t.to(device), batch.noise.to(device)
         x_t = (diffusion.diffused if self.diffusion else interpolate)(x0.feats, noise, t[x0.sample][:, None])
         wanted = noise if self.diffusion else velocity(x0.feats, noise)
         return {"loss": (module(x0.with_feats(x_t), t, condition).float() - wanted).square().mean()}
@@ -143,13 +187,14 @@ class FlowTask:
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             chosen = ids[:: max(1, len(ids) // 256)][:256]
             if chosen:
-                generator = torch.Generator().manual_seed(0)
                 losses = []
-                for start in range(0, len(chosen), 32):
-                    part = chosen[start : start + 32]
-                    picks = [self.conditions.pick(i, None) for i in part]
-                    batch = self.latents(part), self.conditions(picks, [False] * len(part))
-                    losses.append(float(self.loss(module, batch, generator)["loss"]) * len(part))
+                for start in range(0, len(chosen), EVALUATED_AT_A_TIME):
+                    part = range(start, min(start + EVALUATED_AT_A_TIME, len(chosen)))
+                    items = [
+                        self._item(chosen[k], self.conditions.pick(chosen[k], None), item_generator(0, 0, k))
+                        for k in part
+                    ]
+                    losses.append(float(self.loss(module, self.batch(items))["loss"]) * len(items))
                 scores[f"loss_{name}"] = sum(losses) / len(chosen)
         if self.previews:
             ids = (self.test_ids or self.train_ids)[:: max(1, len(self.test_ids or self.train_ids) // 8)][:8]
@@ -158,17 +203,23 @@ class FlowTask:
             self.previews.draw(module, rows, self.mean, self.std, folder / f"{step:06d}.png")
         return scores
 
-    def _conditions(self, encoder: Path) -> FlowConditions:
+    def _conditions(self, encoder: str, device: str) -> FlowConditions:
+        device = training_device(device)
         if self.recipe.condition == "text":
-            return Captions(self.data, encoder)
+            return Captions(self.data, text_encoding(Path(encoder), encoder, device))
         if self.recipe.condition == "image":
-            return ViewPictures(self.data, encoder, self.recipe.view_pitch_deg)
+            tokens = image_encoding(Path(encoder), encoder, device)
+            return ViewPictures(self.data, tokens, self.recipe.view_pitch_deg, device=device)
         raise RecipeError(f"condition is {self.recipe.condition!r}", hint="one of: text, image")
 
     def _fitting(self, ids: list[str]) -> list[str]:
         if self.group == "structure":
             return ids
-        return [i for i in ids if int(self.data.asset("slat", i)["lengths"]) <= self.recipe.max_voxels]
+        return [i for i in ids if self.data.length("slat", i) <= self.recipe.max_voxels]
+
+    def _dense_tokens(self) -> int:
+        """Voxels of every structure latent; 0 for latents of active voxels, which differ."""
+        return self.data.asset("structure", self.train_ids[0])["latent"][0].size if self.group == "structure" else 0
 
     def _weights(self) -> list[float] | None:
         """Each asset's chance, so that each source is drawn in the recipe's relation whatever its size."""
@@ -205,9 +256,9 @@ def train_flow(
     data: Path,
     run: Path,
     *,
-    encoder: Path,
+    encoder: str | Path | None = None,
     preview: ModelFolder | None = None,
-    start_from: Path | None = None,
+    init: str | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
     max_minutes: float | None = None,
@@ -215,9 +266,9 @@ def train_flow(
     """Train the flow that the recipe describes on a data folder; the same call again goes on.
 
     Args:
-        encoder: the folder with the text encoder, or with the image encoder and its tokens.
+        encoder: what encodes the conditions, in place of what the recipe says: see FlowRecipe.
         preview: a model whose decoder shows samples at every evaluation, in RUN/samples.
-        start_from: a run or model folder of the same stage: a new run begins with its weights, where they fit.
+        init: see `run_training`.
     """
     import json
 
@@ -227,34 +278,12 @@ def train_flow(
     folder = DataFolder(data)
 
     def make(r: FlowRecipe) -> FlowTask:
-        new = None if (run / "checkpoint.safetensors").exists() else start_from
-        task = FlowTask(r, folder, encoder, preview=preview, start_from=new, device=device)
-        if task.group == "slat":
+        task = FlowTask(r, folder, encoder, preview=preview, device=device)
+        if task.group == "slat" and is_main_process():
             table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
             write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")
         return task
 
     return run_training(
-        FlowRecipe, make, recipe, run, overrides=tuple(overrides), device=device, max_minutes=max_minutes
+        FlowRecipe, make, recipe, run, overrides=tuple(overrides), device=device, max_minutes=max_minutes, init=init
     )
-
-
-def borrow_weights(network: FlowNetwork, source: Path, key: str) -> int:
-    """Take over what has the same name and shape from the flow of a run or model folder; returns how many tensors.
-
-    A flow of another condition lends all but what reads the condition: a flow from images begins with what the flow
-    from texts knows of objects.
-
-    Raises:
-        MissingError: no flow of this stage there.
-        FileError: nothing of it fits.
-    """
-    stems = [source / "ckpts" / name for name in (key, key.removesuffix("_image"))]
-    stem = next((s for s in stems if s.with_name(s.name + ".json").is_file()), stems[0])
-    theirs, own = load_network(stem).state_dict(), network.state_dict()
-    fitting = {k: t for k, t in theirs.items() if k in own and own[k].shape == t.shape}
-    if not fitting:
-        raise FileError(f"nothing of {stem} fits this network", hint="start from a flow of the same width")
-    network.load_state_dict(fitting, strict=False)
-    console.note(f"{len(fitting)} of {len(own)} tensors from {stem}")
-    return len(fitting)

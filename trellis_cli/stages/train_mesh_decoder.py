@@ -1,5 +1,6 @@
 """Train the mesh decoder on the latents of a frozen encoder, through rendered views (paper, equations 8 to 12)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trellis_cli.data.batches import fitting, tokens
-from trellis_cli.data.index import DataFolder, draw
+from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.views import Views, decode_views
 from trellis_cli.errors import FileError
 from trellis_cli.geometry.packed import Packed
@@ -18,6 +19,7 @@ from trellis_cli.renderers.mesh import render_differentiable
 from trellis_cli.stages.training_run import NetworkRecipe
 from trellis_cli.training import mesh_losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
 from trellis_ops.isosurface import Isosurface, isosurface
 
@@ -44,8 +46,13 @@ class MeshDecoderRecipe:
     loop: LoopRecipe = field(default_factory=LoopRecipe)
 
 
+MeshBatch = tuple[Packed, list[tuple[Views, list[int]]]]  # latents; of each asset views, and which are to be drawn
+
+
 class MeshDecoderTask:
     """Latents in, meshes out, compared with depth, normals and colours of random views; /views with both is needed."""
+
+    best_by: tuple[str, int] = ("loss", -1)
 
     def __init__(self, recipe: MeshDecoderRecipe, data: DataFolder, *, device: str = "cpu") -> None:
         self.recipe, self.data = recipe, data
@@ -59,28 +66,38 @@ class MeshDecoderTask:
         if not self.train_ids:
             hint = "render with --depth --normal, and encode, the objects of its manifest"
             raise FileError(f"{data.folder} has no asset of the train split with /slat and /views", hint=hint)
+        self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.loss.lpips)
         self.size = int(data.attr("views", "size"))
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
         return {"slat_decoder_mesh": (self.recipe.decoder, module)}
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, list[tuple[Views, list[int]]]]:
-        """Latents, and for each asset all its views with the numbers of those to be drawn."""
-        ids = draw(self.train_ids, size, generator)
-        views = []
-        for id_ in ids:
-            asset = self.data.asset("views", id_)
-            if "depth" not in asset or "normal" not in asset:
-                hint = "render it with --depth --normal"
-                raise FileError(f"asset {id_[:12]} has views without depth or normals", hint=hint)
-            picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
-            views.append((decode_views(asset), picks.tolist()))
-        return tokens(self.data, "slat", ids), views
+    def item(self, generator: torch.Generator) -> Item:
+        id_ = self.lottery.draw(generator)
+        return Item(id_, self.data.length("slat", id_), generator)
 
-    def loss(
-        self, module: nn.Module, batch: tuple[Packed, list[tuple[Views, list[int]]]], generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def batch(self, items: Sequence[Item]) -> MeshBatch:
+        views = []
+        for item in items:
+            num = self.data.length("views", item.what)
+            picks = torch.randperm(num, generator=item.generator)[: self.recipe.num_views].tolist()
+            # The distance is fused from all views; without it those drawn are enough.
+            every = bool(self.recipe.loss.signed_distance)
+            views.append((self._views(item.what, None if every else picks), picks if every else [*range(len(picks))]))
+        return tokens(self.data, "slat", [item.what for item in items]), views
+
+    def _views(self, id_: str, picks: list[int] | None) -> Views:
+        views = decode_views(self.data.views(id_, picks))
+        if views.depth is None or views.normal is None:
+            hint = "render it with --depth --normal"
+            raise FileError(f"asset {id_[:12]} has views without depth or normals", hint=hint)
+        return views
+
+    def weight(self, items: Sequence[Item]) -> int:
+        return len(items)
+
+    def loss(self, module: nn.Module, batch: MeshBatch) -> dict[str, Tensor]:
         latents, views = batch
         device = next(module.parameters()).device
         all_terms = [
@@ -159,8 +176,8 @@ class MeshDecoderTask:
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             losses = []
             for id_ in ids[:: max(1, len(ids) // 8)][:8]:
-                batch = tokens(self.data, "slat", [id_]), [(decode_views(self.data.asset("views", id_)), [0])]
-                losses.append(float(self.loss(module, batch, torch.Generator())["loss"]))
+                batch = tokens(self.data, "slat", [id_]), [(self._views(id_, None), [0])]
+                losses.append(float(self.loss(module, batch)["loss"]))
             if losses:
                 scores[f"loss_{name}"] = sum(losses) / len(losses)
         return scores

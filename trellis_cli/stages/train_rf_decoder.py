@@ -1,24 +1,28 @@
 """Train the radiance field decoder on the latents of a frozen encoder, through rendered views (paper, appendix A.2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trellis_cli.data.batches import fitting, tokens
-from trellis_cli.data.index import DataFolder, draw
-from trellis_cli.data.views import Views, decode_views
+from trellis_cli.data.index import DataFolder, Lottery
+from trellis_cli.data.views import Views
 from trellis_cli.errors import FileError
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.radiance_head import RadianceFieldDecoder
 from trellis_cli.renderers.radiance_field import render
+from trellis_cli.stages.drawn_views import DrawnViews, drawn_views
 from trellis_cli.stages.training_run import NetworkRecipe
 from trellis_cli.stages.view_scores import score_views
 from trellis_cli.training import losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
 
 
@@ -41,8 +45,19 @@ class RfDecoderRecipe:
     loop: LoopRecipe = field(default_factory=LoopRecipe)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RfBatch:
+    """Latents, the drawn views of each asset, and where along each ray of them the samples begin, in steps."""
+
+    latents: Packed
+    views: list[DrawnViews]
+    jitter: list[Float[Tensor, "v h w"]]
+
+
 class RfDecoderTask:
     """Latents in, radiance fields out, pictures compared at random views on a black or white ground."""
+
+    best_by: tuple[str, int] = ("psnr", 1)
 
     def __init__(self, recipe: RfDecoderRecipe, data: DataFolder, *, device: str = "cpu") -> None:
         self.recipe, self.data = recipe, data
@@ -58,34 +73,36 @@ class RfDecoderTask:
                 f"{data.folder} has no asset of the train split with /slat and /views",
                 hint="render and encode the objects of its manifest",
             )
+        self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.lpips)
         self.size = int(data.attr("views", "size"))
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
         return {"slat_decoder_rf": (self.recipe.decoder, module)}
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, list[Views]]:
-        """Latents of `size` assets, and random views of each."""
-        ids = draw(self.train_ids, size, generator)
-        views = []
-        for id_ in ids:
-            asset = self.data.asset("views", id_)
-            picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
-            views.append(decode_views(asset, picks.tolist()))
-        return tokens(self.data, "slat", ids), views
+    def item(self, generator: torch.Generator) -> Item:
+        id_ = self.lottery.draw(generator)
+        return Item(id_, self.data.length("slat", id_), generator)
 
-    def loss(
-        self, module: nn.Module, batch: tuple[Packed, list[Views]], generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        latents, views = batch
+    def batch(self, items: Sequence[Item]) -> RfBatch:
+        seen = [drawn_views(self.data, item, self.recipe.num_views) for item in items]
+        # Each ray's samples begin elsewhere, so that no shell of samples is learnt for a surface.
+        jitter = [
+            torch.rand(len(s.views.cameras), self.size, self.size, generator=item.generator)
+            for s, item in zip(seen, items, strict=True)
+        ]
+        return RfBatch(tokens(self.data, "slat", [item.what for item in items]), seen, jitter)
+
+    def weight(self, items: Sequence[Item]) -> int:
+        return len(items)
+
+    def loss(self, module: nn.Module, batch: RfBatch) -> dict[str, Tensor]:
         device = next(module.parameters()).device
         got, want = [], []
-        for radiance, v in zip(module(latents.to(device)), views, strict=True):
-            v = v.to(device)
-            background = torch.full((3,), float(torch.rand((), generator=generator) < 0.5), device=device)
-            # Each ray's samples begin elsewhere, so that no shell of samples is learnt for a surface.
-            jitter = torch.rand(len(v.cameras), self.size, self.size, generator=generator).to(device)
-            images, _ = render(radiance, v.cameras, size=self.size, background=background, jitter=jitter)
+        fields = module(batch.latents.to(device))
+        for radiance, seen, jitter in zip(fields, batch.views, batch.jitter, strict=True):
+            v, background = seen.views.to(device), seen.background.to(device)
+            images, _ = render(radiance, v.cameras, size=self.size, background=background, jitter=jitter.to(device))
             got.append(images.permute(0, 3, 1, 2))
             want.append(v.on(background))
         terms = losses.reconstruction(torch.cat(got), torch.cat(want), ssim=ssim, lpips=self.lpips.to(device))

@@ -1,14 +1,16 @@
 """Train the SLAT encoder with the Gaussian decoder, end to end, through rendered views (paper, equations 7 and 8)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trellis_cli.data.batches import fitting, tokens
-from trellis_cli.data.index import DataFolder, draw
-from trellis_cli.data.views import Views, decode_views
+from trellis_cli.data.index import DataFolder, Lottery
+from trellis_cli.data.views import Views
 from trellis_cli.errors import FileError
 from trellis_cli.geometry.packed import Packed
 from trellis_cli.metrics.image import ssim
@@ -16,10 +18,12 @@ from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.representations.gaussians import Gaussians
+from trellis_cli.stages.drawn_views import DrawnViews, drawn_views
 from trellis_cli.stages.training_run import NetworkRecipe
 from trellis_cli.stages.view_scores import score_views
 from trellis_cli.training import losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
 
 
@@ -57,14 +61,27 @@ class SlatVae(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
-    def forward(self, x: Packed, generator: torch.Generator | None = None) -> tuple[list[Gaussians], Tensor, Tensor]:
+    def forward(
+        self, x: Packed, noise: Float[Tensor, "n c"] | None = None
+    ) -> tuple[list[Gaussians], Float[Tensor, "n c"], Float[Tensor, "n c"]]:
         mean, logvar = self.encoder(x)
-        latent = mean if generator is None else losses.sample_posterior(mean, logvar, generator)
+        latent = mean if noise is None else losses.sample_posterior(mean, logvar, noise)
         return self.decoder(x.with_feats(latent)), mean, logvar
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlatVaeBatch:
+    """Features, noise for their latents, and the drawn views of each asset."""
+
+    features: Packed
+    noise: Float[Tensor, "n c"]
+    views: list[DrawnViews]
 
 
 class SlatVaeTask:
     """Features in, Gaussians out, pictures compared at random views on a black or white ground."""
+
+    best_by: tuple[str, int] = ("psnr", 1)
 
     def __init__(self, recipe: SlatVaeRecipe, data: DataFolder, *, device: str = "cpu") -> None:
         self.recipe, self.data = recipe, data
@@ -72,6 +89,7 @@ class SlatVaeTask:
         for network in (encoder, decoder):
             network.compute_in(torso_dtype(recipe.optimizer.precision, device))
         assert isinstance(encoder, SlatEncoder)
+        self.latent_channels = encoder.latent_channels
         with torch.no_grad():
             encoder.out_layer.bias[encoder.latent_channels :] = recipe.initial_logvar
         self.module: nn.Module = SlatVae(encoder, decoder)
@@ -84,6 +102,7 @@ class SlatVaeTask:
                 f"{data.folder} has no asset of the train split with /features and /views",
                 hint="render and featurize the objects of its manifest",
             )
+        self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.loss.lpips)
         self.size = int(data.attr("views", "size"))
 
@@ -94,30 +113,34 @@ class SlatVaeTask:
             "slat_decoder_gs": (self.recipe.decoder, module.decoder),
         }
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Packed, list[Views]]:
-        ids = draw(self.train_ids, size, generator)
-        views = []
-        for id_ in ids:
-            asset = self.data.asset("views", id_)
-            picks = torch.randperm(int(asset["lengths"]), generator=generator)[: self.recipe.num_views]
-            views.append(decode_views(asset, picks.tolist()))
-        return tokens(self.data, "features", ids), views
+    def item(self, generator: torch.Generator) -> Item:
+        id_ = self.lottery.draw(generator)
+        return Item(id_, self.data.length("features", id_), generator)
 
-    def loss(
-        self, module: nn.Module, batch: tuple[Packed, list[Views]], generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        features, views = batch
+    def batch(self, items: Sequence[Item]) -> SlatVaeBatch:
+        ids = [item.what for item in items]
+        features = tokens(self.data, "features", ids)
+        shapes = [(length, self.latent_channels) for length in features.lengths.tolist()]
+        noise = [torch.randn(shape, generator=item.generator) for shape, item in zip(shapes, items, strict=True)]
+        seen = [drawn_views(self.data, item, self.recipe.num_views) for item in items]
+        return SlatVaeBatch(features, torch.cat(noise), seen)
+
+    def weight(self, items: Sequence[Item]) -> int:
+        """Every term is a mean over assets."""
+        return len(items)
+
+    def loss(self, module: nn.Module, batch: SlatVaeBatch) -> dict[str, Tensor]:
         device = next(module.parameters()).device
-        gaussians, mean, logvar = module(features.to(device), generator)
+        features = batch.features.to(device)
+        gaussians, mean, logvar = module(features, batch.noise.to(device))
         got, want = [], []
-        for g, v in zip(gaussians, views, strict=True):
-            v = v.to(device)
-            background = torch.full((3,), float(torch.rand((), generator=generator) < 0.5), device=device)
-            got.append(render(g, v.cameras, size=self.size, background=background)[0].permute(0, 3, 1, 2))
-            want.append(v.on(background))
+        for g, seen in zip(gaussians, batch.views, strict=True):
+            views, background = seen.views.to(device), seen.background.to(device)
+            got.append(render(g, views.cameras, size=self.size, background=background)[0].permute(0, 3, 1, 2))
+            want.append(views.on(background))
         weights = self.recipe.loss
         terms = losses.reconstruction(torch.cat(got), torch.cat(want), ssim=ssim, lpips=self.lpips.to(device))
-        terms["kl"] = losses.kl(mean, logvar)
+        terms["kl"] = losses.kl_of_assets(mean, logvar, features.lengths)
         terms["volume"] = torch.stack([losses.volume(g.scales) for g in gaussians]).mean()
         terms["transparency"] = torch.stack([losses.transparency(g.opacities) for g in gaussians]).mean()
         regular = (

@@ -1,5 +1,6 @@
 """Train the structure VAE: active voxels to a small dense latent and back. Loss: Dice (+ BCE) + KL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli.data.index import DataFolder, draw
+from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.errors import FileError
 from trellis_cli.stages.training_run import NetworkRecipe
 from trellis_cli.training import losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
+from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
 
 
@@ -45,15 +47,21 @@ class StructureVae(nn.Module):
         self.encoder, self.decoder = encoder, decoder
 
     def forward(
-        self, grid: Float[Tensor, "b 1 r r r"], generator: torch.Generator | None = None
+        self, grid: Float[Tensor, "b 1 r r r"], noise: Float[Tensor, "b c q q q"] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, logvar = self.encoder(grid)
-        latent = mean if generator is None else losses.sample_posterior(mean, logvar, generator)
+        latent = mean if noise is None else losses.sample_posterior(mean, logvar, noise)
         return self.decoder(latent), mean, logvar
 
 
 class StructureVaeTask:
-    """Grids are built from /voxels on the fly; every asset of the train split is equally likely."""
+    """Grids are built from /voxels on the fly; every asset of the train split is equally likely.
+
+    The Dice loss is a ratio over all voxels that go through a device at a time, as published: it alone depends on how a
+    batch is divided.
+    """
+
+    best_by: tuple[str, int] = ("iou", 1)
 
     def __init__(self, recipe: StructureVaeRecipe, data: DataFolder, *, device: str = "cpu") -> None:
         self.recipe, self.data = recipe, data
@@ -69,6 +77,9 @@ class StructureVaeTask:
                 f"{data.folder} has no asset of the train split with /voxels",
                 hint="voxelize the objects of its manifest",
             )
+        self.lottery = Lottery(self.train_ids)
+        with torch.no_grad():
+            self.latent_shape = encoder(torch.zeros(1, 1, *[self.resolution] * 3))[0].shape[1:]
         self._coords = {i: torch.from_numpy(data.asset("voxels", i)["coords"]).long() for i in data.ids("voxels")}
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
@@ -85,17 +96,25 @@ class StructureVaeTask:
             grid[i, 0, x, y, z] = 1
         return grid
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        grid = self.grids(draw(self.train_ids, size, generator))
-        if self.recipe.mirror:
-            flip = torch.rand(size, generator=generator) < 0.5
-            grid[flip] = grid[flip].flip(2)
-        return grid
+    def item(self, generator: torch.Generator) -> Item:
+        return Item(self.lottery.draw(generator), self.resolution**3, generator)
 
-    def loss(self, module: nn.Module, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def batch(self, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """Grids, and the noise of their latents."""
+        grid = self.grids([item.what for item in items])
+        if self.recipe.mirror:
+            flip = torch.stack([torch.rand((), generator=item.generator) < 0.5 for item in items])
+            grid[flip] = grid[flip].flip(2)
+        return grid, torch.stack([torch.randn(self.latent_shape, generator=item.generator) for item in items])
+
+    def weight(self, items: Sequence[Item]) -> int:
+        return len(items)
+
+    def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         weights = self.recipe.loss
-        grid = batch.to(next(module.parameters()).device)
-        logits, mean, logvar = module(grid, generator)
+        device = next(module.parameters()).device
+        grid, noise = batch[0].to(device), batch[1].to(device)
+        logits, mean, logvar = module(grid, noise)
         terms = {"dice": losses.dice(logits, grid), "kl": losses.kl(mean, logvar)}
         total = weights.dice * terms["dice"] + weights.kl * terms["kl"]
         if weights.bce:

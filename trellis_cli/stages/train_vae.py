@@ -19,6 +19,7 @@ def train_vae(
     overrides: Sequence[str] = (),
     device: str = "auto",
     max_minutes: float | None = None,
+    init: str | None = None,
 ) -> dict[str, Any]:
     """Train what the recipe's `stage` names on a data folder; the same call again goes on."""
     from trellis_cli.stages.training_run import TrainableTask, run_training
@@ -29,7 +30,7 @@ def train_vae(
     def trained(cls: type[Any], task: Callable[..., TrainableTask]) -> dict[str, Any]:
         return run_training(
             cls, lambda r: task(r, folder, device=device), recipe, run,
-            overrides=tuple(overrides), device=device, max_minutes=max_minutes,
+            overrides=tuple(overrides), device=device, max_minutes=max_minutes, init=init,
         )  # fmt: skip
 
     if stage == "structure-vae":

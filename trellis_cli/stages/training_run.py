@@ -16,11 +16,18 @@ from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import save_network
 from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
+from trellis_cli.stages.initial_weights import borrow_weights
+from trellis_cli.training import best, state
+from trellis_cli.training.distributed import is_main_process, make_accelerator, wait_for_everyone
 from trellis_cli.training.loop import LoopRecipe, Task, train
+from trellis_cli.training.lora import LoraRecipe, add_adapters, without_adapters
 from trellis_cli.training.optim import OptimizerRecipe
 from trellis_cli.training.stopping import Stopped
 
-FREE_KEYS = ("steps", "checkpoint_every", "evaluate_every", "log_every")  # may change when a run goes on
+FREE_KEYS = (  # may change when a run goes on: none changes a step, but by rounding
+    "steps", "checkpoint_every", "evaluate_every", "log_every", "keep", "trackers", "micro_batch", "max_tokens",
+    "memory",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +81,50 @@ def run_training(
     overrides: tuple[str, ...] = (),
     device: str = "auto",
     max_minutes: float | None = None,
+    init: str | None = None,
 ) -> dict[str, Any]:
     """Train a recipe in the folder `run`, or go on with it; leaves RUN/ckpts with averaged weights.
 
-    A finished run trains no further; its weights are written once more, from its checkpoint.
+    A finished run trains no further; its weights are written once more, from its checkpoint. RUN/best/ckpts has those
+    of the best evaluation.
+
+    Args:
+        init: a run or a model whose networks a new run begins with, where they fit.
 
     Raises:
         RecipeError: the recipe is not what it should be.
         UsageError: the folder holds another recipe's run.
-        Stopped: Ctrl-C, after the step at hand; the checkpoint and RUN/ckpts are of that step.
+        Stopped: a signal, after the step at hand; the checkpoint and RUN/ckpts are of that step.
     """
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _check_recipe(recipe, run)
+    make_accelerator(device)  # each process takes its own card before anything is put on one
     torch.manual_seed(recipe.seed)  # the networks' first weights
     task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
-    write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
+    if init is not None and not (run / state.NAME).exists():
+        for key, (_, network) in task.networks(task.module).items():
+            borrow_weights(network, init, key)
+    if lora := getattr(loaded, "lora", LoraRecipe()).rank:
+        add_adapters(task.module, cast(Any, loaded).lora)
+    if is_main_process():
+        write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
+
+    def save(module: nn.Module, folder: Path) -> None:
+        if is_main_process():
+            save_all(task, without_adapters(module) if lora else module, folder)
+
     try:
-        done = train(task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes)
+        done = train(
+            task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes,
+            keep_best=lambda module: save(module, run / best.FOLDER),
+        )  # fmt: skip
     except Stopped:
-        save_all(task, task.module, run)
+        save(task.module, run)
+        wait_for_everyone()
         raise
-    save_all(task, task.module, run)
+    save(task.module, run)
+    wait_for_everyone()
     return {"run": str(run), "finished": done}
 
 

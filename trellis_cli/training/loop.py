@@ -1,13 +1,14 @@
-"""The training loop: batches in, steps, logs, checkpoints, evaluation. It knows no single model.
+"""The training loop: items drawn, batches read, steps, logs, checkpoints, evaluation. It knows no single model.
 
-Everything random in a step is drawn from a generator seeded by (seed, step, process), so a run that is stopped anywhere
-and started again does the same steps bit for bit.
+Everything random of a step is drawn from generators seeded by (seed, step, the asset's number in the step): a run that
+is stopped anywhere and started again does the same steps, bit for bit on one process, and several processes or
+micro-batches do the same steps as one, within rounding.
 """
 
-import hashlib
-import json
 import math
 import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,27 +16,46 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from trellis_cli import console
-from trellis_cli.errors import TrellisError
-from trellis_cli.io.aside import write_text
-from trellis_cli.training import state
+from trellis_cli.errors import UsageError
+from trellis_cli.networks.precision import TorsoNetwork
+from trellis_cli.training import best, state
+from trellis_cli.training.distributed import agreed, make_accelerator, tracker
 from trellis_cli.training.ema import Ema
+from trellis_cli.training.guard import Guard, LossScale
+from trellis_cli.training.log import Log
+from trellis_cli.training.memory import MemoryLimit
+from trellis_cli.training.micro_batches import Item, item_generator, share, split
 from trellis_cli.training.optim import AdaptiveClip, OptimizerRecipe, make_optimizer
+from trellis_cli.training.prefetch import Prefetch
 from trellis_cli.training.stopping import StopAfterStep, Stopped
+
+TIME_IS_UP = -1  # among the reasons to stop, which are numbers of signals
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What is trained: a module, its batches and their loss."""
+    """What is trained: a module, its batches and their loss.
+
+    best_by: the score that tells the best checkpoint (see training/best.py), and +1 where more is better, else -1.
+    """
 
     module: nn.Module
+    best_by: tuple[str, int]
 
-    def batch(self, size: int, generator: torch.Generator) -> Any:
-        """`size` assets, drawn with the generator."""
+    def item(self, generator: torch.Generator) -> Item:
+        """One asset, drawn with the generator. Nothing is read yet."""
         ...
 
-    def loss(self, module: nn.Module, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        """Scalar terms; `loss` is the one that is minimised."""
+    def batch(self, items: Sequence[Item]) -> Any:
+        """What the loss of these assets needs; the rest of what is random is drawn with the items' generators."""
+        ...
+
+    def weight(self, items: Sequence[Item]) -> int:
+        """How much these assets count in the loss of a step: their voxels, or their number."""
+        ...
+
+    def loss(self, module: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Scalar terms, means over the batch; `loss` is the one that is minimised."""
         ...
 
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
@@ -45,17 +65,19 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoopRecipe:
-    """How often, in steps, the loop reports, saves and evaluates."""
+    """How often, in steps, the loop reports, saves and evaluates; `keep`: checkpoints that stay, the newest among them.
+
+    trackers: "tensorboard", where it is installed, into RUN/tensorboard; "wandb" (its own settings say whose).
+    """
 
     log_every: int = 50
     checkpoint_every: int = 500
     evaluate_every: int = 1000
+    keep: int = 1
+    trackers: tuple[str, ...] = ("tensorboard",)
 
 
-def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
-    """The generator of one step of one process."""
-    digest = hashlib.sha256(f"{seed} {step} {process}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+MicroBatch = tuple[list[Item], Any]
 
 
 def train(
@@ -67,86 +89,207 @@ def train(
     seed: int,
     device: str = "auto",
     max_minutes: float | None = None,
+    keep_best: Callable[[nn.Module], None] | None = None,
 ) -> bool:
     """Train until the recipe's steps are done or the time is up; the same call again goes on.
 
     Afterwards task.module holds the averaged weights. An evaluation that was due when an earlier call was killed is
     made first.
 
+    Args:
+        keep_best: saves the averaged weights, of a checkpoint whose score is the best so far.
+
     Returns:
         Whether all steps are done.
 
     Raises:
-        TrellisError: the loss is no longer finite; the last checkpoint stays.
+        TrellisError: ten steps in a row were not finite, or far off; the last checkpoint stays.
+        UsageError: the batch cannot be divided among the processes.
         DiskError: the checkpoint cannot be written; the last one stays.
-        Stopped: Ctrl-C, after the step at hand was finished and saved; task.module holds the averaged weights.
+        Stopped: a signal, after the step at hand was finished and saved; task.module holds the averaged weights.
         KeyboardInterrupt: a second Ctrl-C; the last checkpoint stays.
     """
-    accelerator = make_accelerator(device)
-    average = Ema(task.module, optimizer_recipe.ema_decay)
-    optimizer = make_optimizer([p for p in task.module.parameters() if p.requires_grad], optimizer_recipe)
-    start, extra = state.load(run, trained=task.module, average=average.module, optimizer=optimizer)
-    clip = AdaptiveClip()
-    clip.norms = extra.get("norms", [])
-    module, optimizer = accelerator.prepare(task.module, optimizer)
-    average.module.to(accelerator.device)
-    log = _Log(run / "log.jsonl", start, optimizer_recipe.steps)
+    trainer = _Trainer(task, optimizer_recipe, loop, run, seed, device, keep_best)
     deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
-    size = max(1, optimizer_recipe.batch // accelerator.num_processes)
+    with StopAfterStep() as stop, Prefetch(trainer.read, optimizer_recipe.steps) as data:
 
-    def save(step: int) -> None:
-        if accelerator.is_main_process:
-            state.save(run, step=step, trained=accelerator.unwrap_model(module), average=average.module,
-                       optimizer=optimizer.optimizer, extra={"norms": clip.norms})  # fmt: skip
+        def reason() -> int:
+            late = TIME_IS_UP if time.monotonic() >= deadline else 0
+            return agreed(trainer.accelerator, stop.asked or late)
 
-    def evaluate(step: int) -> None:
-        if accelerator.is_main_process and step not in log.scored:
-            log.scores(step, task.evaluate(average.module, run / "samples", step))
-
-    module.train()
-    saved = step = start
-    whole = True  # between two steps; within one, only the last saved state is
-    with StopAfterStep(listen=accelerator.num_processes == 1) as stop:
         try:
-            if start and start % loop.evaluate_every == 0:
-                evaluate(start)
-            while step < optimizer_recipe.steps and time.monotonic() < deadline and not stop.asked:
-                whole = False
-                generator = step_generator(seed, step, accelerator.process_index)
-                for group in optimizer.param_groups:
-                    group["lr"] = optimizer_recipe.rate(step)
-                terms = task.loss(module, task.batch(size, generator), generator)
-                accelerator.backward(terms["loss"])
-                norm = clip(list(module.parameters()))
-                _check_finite(float(terms["loss"].detach()), norm, step, saved)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                average.update(accelerator.unwrap_model(module), step)
-                step, whole = step + 1, True
-                log.add(terms, norm, size * accelerator.num_processes)
-                if step % loop.log_every == 0:
-                    log.flush(step)
-                if step % loop.checkpoint_every == 0:
-                    save(step)
-                    saved = step
-                if step % loop.evaluate_every == 0:
-                    evaluate(step)
+            trainer.catch_up()
+            why = reason()
+            while trainer.step < optimizer_recipe.steps and not why:
+                trainer.one_step(data)
+                why = reason()
         finally:
-            if step > saved and whole:
-                save(step)
-    task.module = average.module
-    if stop.asked:
-        raise Stopped
-    if step >= optimizer_recipe.steps:
-        evaluate(step)
-    return step >= optimizer_recipe.steps
+            trainer.save_rest()
+    task.module = trainer.average.module
+    if why > 0:
+        raise Stopped(why)
+    done = trainer.step >= optimizer_recipe.steps
+    if done:
+        trainer.evaluate()
+    return done
 
 
-def make_accelerator(device: str) -> Any:
-    """accelerate's handle on devices and processes. Precision is the networks' own affair (networks/precision.py)."""
-    from accelerate import Accelerator
+class _Trainer:
+    """One call of `train`: what is trained, and how far it is."""
 
-    return Accelerator(cpu=device == "cpu" or not torch.cuda.is_available())
+    def __init__(
+        self,
+        task: Task,
+        recipe: OptimizerRecipe,
+        loop: LoopRecipe,
+        run: Path,
+        seed: int,
+        device: str,
+        keep_best: Callable[[nn.Module], None] | None,
+    ) -> None:
+        self.task, self.recipe, self.loop, self.run, self.seed = task, recipe, loop, run, seed
+        self.keep_best = keep_best
+        self.accelerator = make_accelerator(device)
+        self.processes = self.accelerator.num_processes
+        if recipe.batch < self.processes:
+            raise UsageError(
+                f"a batch of {recipe.batch} cannot be divided among {self.processes} processes",
+                hint="--set optimizer.batch to at least an asset a process",
+            )
+        self.average = Ema(task.module, recipe.ema_decay)
+        optimizer = make_optimizer([p for p in task.module.parameters() if p.requires_grad], recipe)
+        self.step, extra = state.load(run, trained=task.module, average=self.average.module, optimizer=optimizer)
+        self.saved, self.whole = self.step, True  # `whole`: between two steps, where all there is can be saved
+        self.clip, self.guard = AdaptiveClip(), Guard(recipe.spike)
+        self.scale = LossScale(active=_is_float16(task.module))
+        self.clip.norms = extra.get("norms", [])
+        self.guard.restore(extra.get("guard", {}))
+        self.scale.log = extra.get("log_scale", self.scale.log)
+        self.module, self.optimizer = self.accelerator.prepare(task.module, optimizer)
+        self.average.module.to(self.accelerator.device)
+        self.on_card = self.accelerator.device.type == "cuda"
+        total = torch.cuda.get_device_properties(self.accelerator.device).total_memory if self.on_card else 0
+        self.limit = MemoryLimit(recipe.max_tokens, recipe.memory, total)
+        main = self.accelerator.is_main_process
+        track = tracker(self.accelerator, run, loop.trackers) if main else None
+        self.log = Log(run / "log.jsonl", self.step, recipe.steps, active=main, track=track)
+        self.module.train()
+
+    def read(self, step: int) -> tuple[list[Item], list[MicroBatch]]:
+        """All assets of a step, and this process's share of them, read, in micro-batches."""
+        items = [self.task.item(item_generator(self.seed, step, k)) for k in range(self.recipe.batch)]
+        mine = share(items, self.accelerator.process_index, self.processes)
+        parts = split(mine, self.limit.tokens, self.recipe.micro_batch)
+        return items, [(part, self.task.batch(part)) for part in parts]
+
+    def one_step(self, data: Prefetch[tuple[list[Item], list[MicroBatch]]]) -> None:
+        """One step of the optimizer, with what is due after it."""
+        self.whole = False
+        clock = time.perf_counter()
+        items, parts = data.get(self.step)
+        self.log.spent("data", clock)
+        try:
+            terms = self._gradients(items, parts)
+        except torch.cuda.OutOfMemoryError:
+            terms = self._in_smaller_parts(items, parts)
+        clock = time.perf_counter()
+        norm, taken = self._update(terms)
+        self.log.add(terms, norm, len(items), skipped=not taken)
+        self.log.spent("optimizer", clock)
+        self.step, self.whole = self.step + 1, True
+        if self.step % self.loop.log_every == 0:
+            self.log.flush(self.step)
+        if self.step % self.loop.checkpoint_every == 0:
+            self.save()
+        if self.step % self.loop.evaluate_every == 0:
+            data.wait()  # the evaluation reads the same data
+            self.evaluate()
+
+    def _gradients(self, items: list[Item], parts: list[MicroBatch]) -> dict[str, float]:
+        """Adds up the gradients of the step; gives the terms over all its assets, of all processes."""
+        total, sums = self.task.weight(items), dict[str, float]()
+        for number, (part, batch) in enumerate(parts):
+            weight = self.task.weight(part) / total
+            last = number == len(parts) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.module):
+                clock = time.perf_counter()
+                terms = self.task.loss(self.module, batch)
+                clock = self.log.spent("forward", clock)
+                # Processes average their gradients; their losses are shares of one sum.
+                self.accelerator.backward(terms["loss"] * (weight * self.processes * self.scale.factor))
+                self.log.spent("backward", clock)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + weight * float(term.detach())
+            if self.on_card:
+                self.limit.saw(sum(i.tokens for i in part), torch.cuda.max_memory_allocated())
+                torch.cuda.reset_peak_memory_stats()
+        if self.processes == 1:
+            return sums
+        values = torch.tensor([sums[k] for k in sorted(sums)], dtype=torch.float64).to(self.accelerator.device)
+        return dict(zip(sorted(sums), self.accelerator.reduce(values, "sum").tolist(), strict=True))
+
+    def _in_smaller_parts(self, items: list[Item], parts: list[MicroBatch]) -> dict[str, float]:
+        """The step once more, after the card's memory was too small for one of its micro-batches.
+
+        Raises torch's own error where there is nothing left to divide, or others wait for this process.
+        """
+        largest = max(sum(i.tokens for i in part) for part, _ in parts)
+        if self.processes > 1 or all(len(part) == 1 for part, _ in parts):
+            raise
+        self.limit.failed(largest)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        again = [self.task.item(item_generator(self.seed, self.step, k)) for k in range(self.recipe.batch)]
+        smaller = split(again, self.limit.tokens, self.recipe.micro_batch)
+        return self._gradients(again, [(part, self.task.batch(part)) for part in smaller])
+
+    def _update(self, terms: dict[str, float]) -> tuple[float, bool]:
+        """Change the weights, unless the step is a bad one; gives the gradient's norm, and whether."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(self.step)
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        norm = self.clip(parameters, self.scale.factor)
+        taken = not self.scale.overflowed(norm) and self.guard.accepts(terms["loss"], norm, self.step, self.saved)
+        if taken:
+            self.clip.remember(norm)
+            self.optimizer.step()
+            self.average.update(self.accelerator.unwrap_model(self.module), self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm, taken
+
+    def save(self) -> None:
+        if self.accelerator.is_main_process:
+            extra = {"norms": self.clip.norms, "guard": self.guard.state(), "log_scale": self.scale.log}
+            state.save(self.run, step=self.step, trained=self.accelerator.unwrap_model(self.module),
+                       average=self.average.module, optimizer=self.optimizer.optimizer, extra=extra,
+                       keep=self.loop.keep)  # fmt: skip
+        self.saved = self.step
+
+    def save_rest(self) -> None:
+        """What the last checkpoint lacks, where the last step was finished; nobody leaves before it is written."""
+        if self.step > self.saved and self.whole:
+            self.save()
+            self.accelerator.wait_for_everyone()
+
+    def evaluate(self) -> None:
+        """Scores, once a step; the best weights so far are kept apart."""
+        if self.accelerator.is_main_process and self.step not in self.log.scored:
+            scores = self.task.evaluate(self.average.module, self.run / "samples", self.step)
+            self.log.scores(self.step, scores)
+            if self.keep_best is not None and best.is_best(self.run, scores, self.task.best_by):
+                self.keep_best(self.average.module)
+                best.note(self.run, scores, self.step)
+        self.accelerator.wait_for_everyone()
+
+    def catch_up(self) -> None:
+        """The evaluation that was due when an earlier call was killed."""
+        if self.step and self.step % self.loop.evaluate_every == 0:
+            self.evaluate()
+
+
+def training_device(device: str) -> str:
+    """`auto` as what it comes to."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def torso_dtype(precision: str, device: str = "auto") -> torch.dtype:
@@ -159,68 +302,5 @@ def torso_dtype(precision: str, device: str = "auto") -> torch.dtype:
     return torch.bfloat16 if on_gpu or has_fast_bfloat16() else torch.float32
 
 
-def _check_finite(loss: float, norm: float, step: int, saved: int) -> None:
-    if not math.isfinite(norm) or not math.isfinite(loss):
-        raise TrellisError(
-            f"step {step}: the loss is {loss}, the gradient norm {norm}",
-            hint=f"the checkpoint of step {saved} stays; lower optimizer.learning_rate with --set and go on",
-        )
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """A row of the log, or None for half a line, which a killed process leaves."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
-
-
-class _Log:
-    """RUN/log.jsonl, one row a report, and the same on the console."""
-
-    def __init__(self, path: Path, start: int, steps: int) -> None:
-        self.path, self.start, self.steps = path, start, steps
-        self.scored: set[int] = set()
-        if path.exists():  # rows after the checkpoint are done again
-            rows = [r for r in map(_row, path.read_text(encoding="utf-8").splitlines()) if r and r["step"] <= start]
-            write_text(path, "".join(json.dumps(r) + "\n" for r in rows))
-            self.scored = {r["step"] for r in rows if "scores" in r}
-        self._clear()
-
-    def _clear(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.count = self.assets = 0
-        self.since = time.monotonic()
-
-    def add(self, terms: dict[str, Tensor], norm: float, assets: int) -> None:
-        for name, value in {**terms, "norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + (float(value.detach()) if isinstance(value, Tensor) else value)
-        self.count += 1
-        self.assets += assets
-
-    def flush(self, step: int) -> None:
-        seconds = time.monotonic() - self.since
-        means = {k: v / self.count for k, v in self.sums.items()}
-        left = (self.steps - step) * seconds / self.count / 60
-        self._write(
-            {
-                "step": step,
-                **{k: round(v, 6) for k, v in means.items()},
-                "seconds_a_step": round(seconds / self.count, 4),
-            }
-        )
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in means.items())
-        console.note(f"step {step}/{self.steps}  {shown}  {self.assets / seconds:.1f} assets/s  {left:.0f} min left")
-        self._clear()
-
-    def scores(self, step: int, scores: dict[str, float]) -> None:
-        self.scored.add(step)
-        if scores:
-            self._write({"step": step, "scores": scores})
-            console.note(f"step {step}  " + "  ".join(f"{k} {v:.4g}" for k, v in scores.items()))
-        self.since = time.monotonic() if not self.count else self.since
-
-    def _write(self, row: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps(row) + "\n")
+def _is_float16(module: nn.Module) -> bool:
+    return any(isinstance(m, TorsoNetwork) and m.dtype == torch.float16 for m in module.modules())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 ImageDistance = Callable[[Tensor, Tensor], Tensor]
@@ -20,6 +20,14 @@ def kl(mean: Float[Tensor, "*shape"], logvar: Float[Tensor, "*shape"]) -> Float[
     """Divergence of N(mean, exp(logvar)) from N(0, 1), averaged over all elements."""
     mean, logvar = mean.float(), logvar.float()
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1).mean()
+
+
+def kl_of_assets(
+    mean: Float[Tensor, "n c"], logvar: Float[Tensor, "n c"], lengths: Int[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """`kl` of each asset, averaged over assets: however a batch is divided, its parts add up to the same."""
+    parts = zip(mean.split(lengths.tolist()), logvar.split(lengths.tolist()), strict=True)
+    return torch.stack([kl(m, v) for m, v in parts]).mean()
 
 
 def reconstruction(
@@ -49,7 +57,6 @@ def transparency(opacities: Float[Tensor, " g"]) -> Float[Tensor, ""]:
     return (1 - opacities).square().mean()
 
 
-def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
-    """mean + std * noise, the noise drawn on the CPU from the step's generator."""
-    noise = torch.randn(mean.shape, generator=generator).to(mean)
-    return mean + (0.5 * logvar.float()).exp().to(mean) * noise
+def sample_posterior(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """mean + std * noise."""
+    return mean + (0.5 * logvar.float()).exp().to(mean) * noise.to(mean)

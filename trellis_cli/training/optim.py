@@ -12,7 +12,16 @@ CLIP_CEILING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRecipe:
-    """How a network is optimised. `batch` counts assets a step over all processes; `ema_decay` 0 keeps no average."""
+    """How a network is optimised.
+
+    batch: assets a step, over all processes and micro-batches.
+    ema_decay: of the averaged weights; 0 keeps no average.
+    precision: what the torso computes in; "auto" (bfloat16 where that is fast), "bfloat16", "float16", "float32".
+    micro_batch, max_tokens: assets and voxels that go through a device at a time at most; 0 is no limit.
+    memory: the share of a card's memory to fill, from which `max_tokens` is then learnt; 0 keeps it as it is.
+    spike: a step whose loss is this many times farther above the median than the 95th percentile of the steps before
+        is left out; 0 takes every finite step.
+    """
 
     learning_rate: float
     batch: int
@@ -22,6 +31,10 @@ class OptimizerRecipe:
     schedule: str = "constant"
     ema_decay: float = 0.9999
     precision: str = "auto"
+    micro_batch: int = 0
+    max_tokens: int = 0
+    memory: float = 0.0
+    spike: float = 0.0
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then constant or a cosine to 0."""
@@ -46,9 +59,13 @@ class AdaptiveClip:
             return CLIP_CEILING
         return min(CLIP_CEILING, float(torch.tensor(self.norms).quantile(0.95)))
 
-    def __call__(self, parameters: list[nn.Parameter]) -> float:
-        """Clip in place; returns the norm before."""
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.limit()))
-        if math.isfinite(norm):
-            self.norms = [*self.norms, norm][-CLIP_WINDOW:]
-        return norm
+    def __call__(self, parameters: list[nn.Parameter], scale: float = 1.0) -> float:
+        """Divide gradients by `scale`, which their loss was multiplied with, and clip them; returns the norm before."""
+        if scale != 1:
+            for grad in (p.grad for p in parameters if p.grad is not None):
+                grad.div_(scale)
+        return float(nn.utils.clip_grad_norm_(parameters, self.limit()))
+
+    def remember(self, norm: float) -> None:
+        """A step with this norm was taken."""
+        self.norms = [*self.norms, norm][-CLIP_WINDOW:]

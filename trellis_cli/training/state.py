@@ -1,6 +1,9 @@
 """A run's checkpoint: one safetensors file with everything needed to go on bit for bit, written whole."""
 
 import json
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,12 @@ def save(
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
     extra: dict[str, Any],
+    keep: int = 1,
 ) -> None:
-    """Write RUN/checkpoint.safetensors, whole or not at all. Raises DiskError; the last checkpoint stays."""
+    """Write RUN/checkpoint.safetensors, whole or not at all. Raises DiskError; the last checkpoint stays.
+
+    With `keep` over 1, the newest ones stay beside it, as checkpoint-<step>.safetensors: any can take its place.
+    """
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in trained.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     names = dict(zip((id(p) for g in optimizer.param_groups for p in g["params"]), range(10**9), strict=False))
@@ -33,6 +40,22 @@ def save(
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with aside(run / NAME, also=(SafetensorError,)) as part:
         save_file(tensors, part, metadata={"step": str(step), "extra": json.dumps(extra)})
+    if keep > 1:
+        _keep(run, step, keep)
+
+
+def _keep(run: Path, step: int, keep: int) -> None:
+    """The newest checkpoint under its own name too: a second name of the file, or a copy where there are none."""
+    own = run / f"checkpoint-{step:08d}.safetensors"
+    own.unlink(missing_ok=True)
+    try:
+        os.link(run / NAME, own)
+    except OSError:
+        with aside(own) as part:
+            shutil.copyfile(run / NAME, part)
+    for old in sorted(run.glob("checkpoint-*.safetensors"))[:-keep]:
+        with suppress(OSError):
+            old.unlink()
 
 
 def load(

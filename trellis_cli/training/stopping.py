@@ -1,4 +1,7 @@
-"""Ctrl-C while training: the step at hand is finished and saved, so that nothing of it is lost."""
+"""Signals while training: the step at hand is finished and saved, so that nothing of it is lost.
+
+Ctrl-C, SIGTERM (which SLURM sends before it kills) and SIGUSR1 (which `sbatch --signal` sends ahead of a time limit).
+"""
 
 import signal
 import threading
@@ -8,37 +11,41 @@ from typing import Any
 
 from trellis_cli import console
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C, after the step at hand was finished and saved."""
+    """A signal, after the step at hand was finished and saved. `code` is what the process exits with: 128 + signal."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.code = 128 + number
 
 
 class StopAfterStep:
-    """While entered, the first Ctrl-C only sets `asked`; a second one stops at once, as it does everywhere else.
+    """While entered, the first signal only sets `asked`, to its number; a second Ctrl-C stops at once, as it does
+    everywhere else. Outside the main thread, where Python lets nobody listen, it does nothing."""
 
-    Outside the main thread, where Python lets nobody listen, and with `listen=False` it does nothing: of several
-    processes none may leave the others waiting in the next step.
-    """
-
-    def __init__(self, *, listen: bool = True) -> None:
-        self.asked = False
-        self._listen = listen and threading.current_thread() is threading.main_thread()
-        self._before: Any = None
+    def __init__(self) -> None:
+        self.asked = 0
+        self._listen = threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopAfterStep":
         if self._listen:
-            self._before = signal.signal(signal.SIGINT, self._hear)
+            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._listen:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
-        with suppress(RuntimeError):  # the signal came while this very stream was being written to
-            console.note("stopping after this step; Ctrl-C again stops at once")
+        if not self.asked:
+            self.asked = number
+            with suppress(RuntimeError):  # the signal came while this very stream was being written to
+                console.note("stopping after this step; Ctrl-C again stops at once")

@@ -1,0 +1,82 @@
+"""Runs that begin with weights that are there: of a model, whole or by adapters (LoRA); and what a run leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.tiny_world import FIXED, RECIPES, World, trellis
+
+FLOW = "sparse_structure_flow_model"
+
+
+def train(world: World, run: Path, recipe: str, *more: str, init: object = None, code: int = 0) -> str:
+    changes = (*RECIPES[recipe], "optimizer.precision='float32'", "optimizer.warmup=0", *more)
+    words = [word for change in changes for word in ("--set", change)]
+    command = "train-flow" if "flow" in recipe else "train-vae"
+    begin = () if init is None else ("--init", init)
+    return trellis(
+        command, f"mini-cpu/{recipe}", "--data", world.data, "--out", run, "--device", "cpu", "--quiet", *begin, *words,
+        code=code,
+    )  # fmt: skip
+
+
+def weights(folder: Path, key: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "ckpts" / f"{key}.safetensors")
+
+
+@pytest.mark.parametrize(("recipe", "key"), [("structure-flow", FLOW), ("structure-vae", "sparse_structure_decoder")])
+def test_a_run_begins_with_a_models_weights(world: World, tmp_path: Path, recipe: str, key: str) -> None:
+    """The model of the world holds them as 8-bit numbers: equal up to that."""
+    train(world, tmp_path / "run", recipe, "optimizer.learning_rate=0.0", "optimizer.steps=1", init=world.model)
+    got, want = weights(tmp_path / "run", key), weights(world.runs / recipe, key)
+    for name in want:
+        torch.testing.assert_close(got[name], want[name], atol=float(want[name].abs().max()) / 100 + 1e-6, rtol=0)
+
+
+def test_adapters_alone_are_trained_and_the_export_is_a_plain_network(world: World, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    lora = ("lora.rank=2", "lora.targets=['to_qkv']", "optimizer.learning_rate=0.01", "optimizer.ema_decay=0.0")
+    train(world, run, "structure-flow", *lora, init=world.runs / "structure-flow")
+    got, want = weights(run, FLOW), weights(world.runs / "structure-flow", FLOW)
+    assert got.keys() == want.keys()
+    changed = {name for name in want if not torch.equal(got[name], want[name])}
+    assert changed == {name for name in want if name.endswith("to_qkv.weight")} != set()
+    for name in changed:
+        assert torch.linalg.matrix_rank(got[name] - want[name], rtol=1e-3) <= 2
+    state = load_file(run / "checkpoint.safetensors")
+    assert {k.rsplit(".", 1)[0] for k in state if k.startswith("optimizer.")} == {"optimizer.0", "optimizer.1"}
+    train(world, run, "structure-flow", *lora, "optimizer.steps=5", init=world.runs / "structure-flow")  # goes on
+    assert not torch.equal(weights(run, FLOW)[next(iter(changed))], got[next(iter(changed))])
+
+
+def test_a_finetuned_flow_makes_a_model(world: World, tmp_path: Path) -> None:
+    run, model = tmp_path / "run", tmp_path / "model"
+    train(world, run, "structure-flow", "lora.rank=2", init=world.model)
+    trellis("models", "pack", run, "--base", world.model, "-o", model)
+    trellis("sample", "--text", "a log cabin", "--model", model, "--steps", 2, *FIXED, "-o", tmp_path / "x.slat.h5")
+
+
+def test_layers_that_are_not_there_are_named(world: World, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train(world, tmp_path / "run", "structure-flow", "lora.rank=2", "lora.targets=['query']", code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_curves_for_tensorboard_and_its_best_weights(world: World, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tmp_path / "run"
+    train(world, run, "structure-flow", "loop.log_every=1", "loop.evaluate_every=3")
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    curve = [(e.step, e.value) for e in events.Scalars("loss")]
+    assert curve == [(r["step"], pytest.approx(r["loss"], rel=1e-5)) for r in rows if "loss" in r]
+    scores = json.loads((run / "best" / "scores.json").read_text())
+    assert scores["step"] == 3 and "loss_train" in scores
+    best, last = weights(run / "best", FLOW), weights(run, FLOW)
+    assert all(torch.equal(best[k], last[k]) for k in last)
+    for row in (r for r in rows if "loss" in r):
+        assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-3)
