@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from tests.tiny_world import World
 
 torch.set_num_threads(1)  # two busy threads on a shared machine wait for each other far longer than they work
+
+
+@pytest.fixture(autouse=True)
+def _all_warnings() -> None:
+    """A command that another test ran with --quiet leaves the program's log quiet, for whoever comes next."""
+    logging.getLogger("trellis_cli").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

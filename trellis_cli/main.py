@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from trellis_cli import __version__, console
+from trellis_cli import __version__, console, invocation
 from trellis_cli.errors import TrellisError
 
 # Typer brings its own click in newer releases and uses the library in older ones: take the one it stands on.
@@ -64,8 +64,9 @@ def _version(show: bool) -> bool:
 @app.callback()
 def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    as_worker: str = typer.Option("", "--as-worker", hidden=True),
 ) -> None:
-    pass
+    invocation.set_role(as_worker)
 
 
 def _register() -> None:
@@ -93,6 +94,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 def _answer(arguments: list[str]) -> int:
     """Run one command; its exit code. Only bugs, and a closed pipe, come out as exceptions."""
+    invocation.begin(arguments)
     command = typer.main.get_command(app)
     try:  # not `app(...)`, which in some versions of typer answers Ctrl-C and closed pipes in its own way
         with command.make_context("trellis", list(arguments)) as context:

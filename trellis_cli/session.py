@@ -10,13 +10,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trellis_cli import console
+from trellis_cli import console, invocation, workers
 from trellis_cli.errors import DiskError, FileError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.ledger import Ledger, ledger_row
 
 if TYPE_CHECKING:
     from trellis_cli.io.stage_files import Asset, Provenance, StageGroup
@@ -164,22 +165,27 @@ def run_batch(
         _remove_empty(folder)
         return _close(Summary(out, 0, len(kept), len(failures)), ledger)
     done = set(kept or ())
+
+    def keep(item: Item) -> None:
+        """Work on one item, unless its part is there."""
+        part = folder / f"{item.id}.h5"
+        if not _readable(part, attrs):
+            _write_part(part, work(item), provenance, attrs)
+
+    if invocation.role():
+        workers.serve(todo, keep, lambda item, error: ledger_row(item.id, item.name, error))
     with ledger.closing(failures):
-        for item in console.track(todo, total=len(todo), what=f"trellis {provenance.command}"):
+
+        def begin(item: Item) -> None:
             failures.pop(item.id, None)
-            part = folder / f"{item.id}.h5"
-            if not _readable(part, attrs):
-                try:
-                    assets = work(item)
-                except TrellisError as error:
-                    if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one item
-                        _remove_empty(folder)
-                        raise
-                    _log.warning("%s: %s", item.name, error.problem)
-                    failures[item.id] = ledger_row(item.id, item.name, error)
-                    continue
-                _write_part(part, assets, provenance, attrs)
-            done.add(item.id)
+
+        for item, row in _worked(todo, begin, keep, single=single, what=f"trellis {provenance.command}", folder=folder):
+            failures.pop(item.id, None)
+            if row is None:
+                done.add(item.id)
+            else:
+                _log.warning("%s: %s", item.name, row["reason"])
+                failures[item.id] = row
     if not done and failures:
         _remove_empty(folder)
         raise SomeFailed(
@@ -193,50 +199,30 @@ def run_batch(
     return _close(Summary(out, len(done) - kept_count, kept_count, len(failures)), ledger)
 
 
-class Ledger:
-    """The items that failed, one JSON object a line, beside the output. What other work left there is not read."""
-
-    def __init__(self, path: Path, work: str) -> None:
-        self.path, self.work = path, work
-
-    @property
-    def hint(self) -> str:
-        return f"reasons in {self.path}; `--retry-failed` takes those again"
-
-    @contextmanager
-    def closing(self, failures: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
-        """Write what `failures` hold when the block ends, also by an error or Ctrl-C."""
+def _worked(
+    todo: Sequence[Item],
+    begin: Callable[[Item], None],
+    keep: Callable[[Item], None],
+    *,
+    single: bool,
+    what: str,
+    folder: Path,
+) -> "Iterator[tuple[Item, dict[str, str] | None]]":
+    """Each item with None once it is kept, or with what the ledger says of it. Raises what is no fault of one item."""
+    if workers.asked().apart:
+        yield from console.track(workers.work_apart(todo), total=len(todo), what=what)
+        return
+    for item in console.track(todo, total=len(todo), what=what):
+        begin(item)
         try:
-            yield
-        finally:
-            self.write(failures)
-
-    def read(self) -> dict[str, dict[str, str]]:
-        """Row by item id. Raises FileError for a ledger that is no such list."""
-        if not self.path.is_file():
-            return {}
-        try:
-            rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.strip()]
-            return {row["id"]: row for row in rows if row.get("work") == self.work}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(f"{self.path} is damaged", hint=f"delete it: rm {self.path}") from error
-
-    def write(self, failures: Mapping[str, Mapping[str, str]]) -> None:
-        """Replace the list; without failures the file goes. Raises DiskError."""
-        if not failures:
-            with suppress(FileNotFoundError, NotADirectoryError):  # the output's folder may itself be what is wrong
-                self.path.unlink()
-            return
-        from trellis_cli.io.aside import write_text
-
-        write_text(self.path, "".join(json.dumps({**row, "work": self.work}) + "\n" for row in failures.values()))
-
-
-def ledger_row(id_: str, name: str, error: Exception) -> dict[str, str]:
-    """What a ledger says of an item that failed."""
-    if isinstance(error, TrellisError):
-        return {"id": id_, "name": name, "reason": error.problem, "hint": error.hint}
-    return {"id": id_, "name": name, "reason": str(error) or type(error).__name__, "hint": ""}
+            keep(item)
+        except TrellisError as error:
+            if single or isinstance(error, UsageError | MissingError | DiskError):
+                _remove_empty(folder)
+                raise
+            yield item, ledger_row(item.id, item.name, error)
+        else:
+            yield item, None
 
 
 def in_the_way(path: Path) -> UsageError:

@@ -18,6 +18,9 @@ def featurize(
     device: o.Device = "auto",
     require_gpu: o.RequireGpu = False,
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     backend: o.Backend = None,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -31,7 +34,10 @@ def featurize(
 
     Example:  trellis featurize chairs.voxels.h5 chairs.views.h5 -o chairs.features.h5
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu, workers=workers,
+        item_timeout=item_timeout, worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
         from trellis_cli.io.inputs import gather
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.featurize import featurize as stage

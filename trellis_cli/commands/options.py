@@ -26,6 +26,17 @@ Shard = Annotated[
         show_default="a SLURM array's task, else all",
     ),
 ]
+WorkerProcesses = Annotated[
+    int, typer.Option("--workers", min=1, max=256, help="Work on so many items at once, each in a process of its own.")
+]
+ItemTimeout = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="SECONDS", help="Give up an item that takes longer.", show_default=False),
+]
+WorkerMemory = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="GIB", help="Memory that a worker process may take.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:n]", help="Where to compute.")]
 Dtype = Annotated[str, typer.Option(metavar="auto|float32|bfloat16|float16", help="What the networks compute in.")]
@@ -73,6 +84,9 @@ def running(
     backend: Sequence[str] | None = None,
     device: str = "cpu",
     require_gpu: bool = False,
+    workers: int = 1,
+    item_timeout: float | None = None,
+    worker_memory: float | None = None,
 ) -> Iterator[str]:
     """The frame of every command: sets up the console and forced backends; gives the device to use.
 
@@ -82,11 +96,13 @@ def running(
     """
     console.configure(quiet=quiet, verbose=verbose)
     from trellis_cli.session import backend_choices  # heavy only from here on
+    from trellis_cli.workers import Workers, asked_for
     from trellis_ops._dispatch import BackendUnavailable, forced
 
     chosen = resolve_device(device, require_gpu=require_gpu)
     try:
-        with forced(backend_choices(backend or [])):
+        asked = Workers(workers, item_timeout, None if worker_memory is None else round(worker_memory * 2**30))
+        with forced(backend_choices(backend or [])), asked_for(asked):
             yield chosen
     except BackendUnavailable as error:
         raise UsageError(str(error), hint="`trellis doctor` lists the backends and why they refuse") from error

@@ -11,7 +11,7 @@ from trellis_cli.commands import options as o
 
 def render(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Mesh files, folders of them, or a .txt list.", show_default=False)
+        list[Path], typer.Argument(help="Mesh files, folders, a .txt list or a manifest.jsonl.", show_default=False)
     ],
     out: o.Out,
     num_views: Annotated[int, typer.Option(min=1, max=4096, help="Views a mesh, spread over the sphere.")] = 150,
@@ -23,6 +23,9 @@ def render(
     normal: Annotated[bool, typer.Option("--normal", help="Keep normal maps too.")] = False,
     seed: o.Seed = 0,
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     backend: o.Backend = None,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -36,7 +39,10 @@ def render(
 
     Example:  trellis render chairs/*.glb -o chairs.views.h5
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend):
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, workers=workers, item_timeout=item_timeout,
+        worker_memory=worker_memory,
+    ):  # fmt: skip
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.render import render as stage
 

@@ -31,6 +31,9 @@ def sample(
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     backend: o.Backend = None,
     keep_loaded: o.KeepLoaded = None,
     dry_run: o.DryRun = False,
@@ -49,7 +52,10 @@ def sample(
     Example:  trellis sample --image chair.png --steps 25,12 -o chair.slat.h5
     Example:  trellis sample --prompts list.csv --shard 0/8 -o out
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu, workers=workers,
+        item_timeout=item_timeout, worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
         from trellis_cli.io.model_folders import open_model
         from trellis_cli.session import parse_shard
         from trellis_cli.stages import sample as stage

@@ -11,11 +11,14 @@ from trellis_cli.commands import options as o
 
 def voxelize(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Mesh files, folders of them, or a .txt list.", show_default=False)
+        list[Path], typer.Argument(help="Mesh files, folders, a .txt list or a manifest.jsonl.", show_default=False)
     ],
     out: o.Out,
     resolution: Annotated[int, typer.Option(min=4, max=1024, help="Voxels along one edge of the cube.")] = 64,
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     backend: o.Backend = None,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -29,7 +32,10 @@ def voxelize(
 
     Example:  trellis voxelize chairs/*.glb -o chairs.voxels.h5
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend):
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, workers=workers, item_timeout=item_timeout,
+        worker_memory=worker_memory,
+    ):  # fmt: skip
         from trellis_cli.session import parse_shard
         from trellis_cli.stages.voxelize import voxelize as stage
 

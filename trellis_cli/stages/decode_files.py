@@ -13,7 +13,8 @@ from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.stage_files import StageGroup
 from trellis_cli.io.stamps import is_stamped
-from trellis_cli.session import Ledger, in_the_way, ledger_row
+from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.session import in_the_way
 
 _log = logging.getLogger(__name__)
 UNSTAMPED = (".splat",)  # no room for a stamp: decoded again, and the bytes compared

@@ -8,10 +8,11 @@ from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
+from trellis_cli.ledger import Ledger, ledger_row
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.representations.radiance_field import RadianceField
-from trellis_cli.session import Item, Ledger, ledger_row, run_batch
+from trellis_cli.session import Item, run_batch
 from trellis_cli.stages.decode_files import Decoded, Source, names_a_file
 
 RF_SUFFIX = ".rf.h5"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,8 +15,6 @@ from trellis_cli.geometry.packed import pack
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, with_ids
-from trellis_cli.networks.precision import TorsoNetwork
-from trellis_cli.networks.slat_vae import SlatEncoder
 from trellis_cli.session import Item, Summary, in_shard, run_batch
 
 
@@ -48,10 +47,9 @@ def encode(
         resolution = _resolution(groups)
         if mirror and kind == "features":
             raise FileError("--mirror flips voxels, and features cannot be flipped", hint="give a file with /voxels")
-        structure = model.load("sparse_structure_encoder", device=device, dtype=dtype)
-        slat = model.load("slat_encoder", device=device, dtype=dtype) if kind == "features" else None
-        if slat is not None:
-            _check_width(groups, slat)
+        if kind == "features":
+            _check_width(groups, model)
+        load = cache(lambda key: model.load(key, device=device, dtype=dtype))  # by the process that needs it
         factor = _factor(resolution, model)
         coarse = resolution // factor
 
@@ -64,10 +62,10 @@ def encode(
                 coords, feats = coarser(coords, feats.float(), factor)
             if mirror:
                 coords = torch.stack([coarse - 1 - coords[:, 0], coords[:, 1], coords[:, 2]], dim=1)
-            latent = structure_latent(structure, coords, coarse, device)
+            latent = structure_latent(load("sparse_structure_encoder"), coords, coarse, device)
             assets = {"structure": with_ids(item.id, lengths=latent[0].numel(), latent=latent.numpy())}
-            if slat is not None:
-                latents = slat_latent(slat, coords, feats, device).numpy()
+            if kind == "features":
+                latents = slat_latent(load("slat_encoder"), coords, feats, device).numpy()
                 assets["slat"] = with_ids(
                     item.id, lengths=len(coords), coords=coords.numpy().astype("int16"), feats=latents
                 )
@@ -111,15 +109,15 @@ def _kind(files: Sequence[StageFile]) -> str:
     return kinds.pop()
 
 
-def _check_width(groups: Sequence[StageGroup], encoder: TorsoNetwork) -> None:
+def _check_width(groups: Sequence[StageGroup], model: ModelFolder) -> None:
     """Raises FileError where the features are not as wide as the encoder's input."""
-    assert isinstance(encoder, SlatEncoder)
+    wanted = int(read_network_json(model.stem("slat_encoder"))[1]["in_channels"])
     for group in groups:
         channels = dict(group.datasets())["feats"].shape[1]
-        if len(group) and channels != encoder.in_channels:  # an empty shard's features have no width
+        if len(group) and channels != wanted:  # an empty shard's features have no width
             raise FileError(
                 f"{group.path}: features of {channels} channels (encoder {group.attrs['encoder']}),"
-                f" the model wants {encoder.in_channels}",
+                f" the model wants {wanted}",
                 hint="featurize with the encoder that the model was trained on",
             )
 

@@ -16,8 +16,8 @@ from trellis_cli.data.sources import SourceObject, folder, sweethome3d, zeroad
 from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
+from trellis_cli.ledger import Ledger, ledger_row
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.session import Ledger, ledger_row
 
 _log = logging.getLogger(__name__)
 SOURCES = ("sweethome3d", "0ad", "folder", "toybox")

@@ -14,7 +14,8 @@ from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import aside
 from trellis_cli.io.stage_files import Asset, Provenance
-from trellis_cli.session import Item, Ledger, Summary, ledger_row, run_batch
+from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.session import Item, Summary, run_batch
 
 _log = logging.getLogger(__name__)
 

@@ -1,11 +1,13 @@
 """Mesh files as batch items: found, hashed, read, and put into the cube."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from trellis_cli.data.index import read_manifest
+from trellis_cli.data.manifest import OBJECTS
 from trellis_cli.errors import FileError, TrellisError
 from trellis_cli.geometry.grid import CUBE_MARGIN, source_to_cube, transform_points
 from trellis_cli.io.digests import source_digest
@@ -14,21 +16,39 @@ from trellis_cli.io.mesh_files import READABLE, read_mesh
 from trellis_cli.representations.mesh import TexturedMesh
 from trellis_cli.session import Item, in_shard
 
+_AGAIN = "index or export the objects anew, or give the file itself"
 Bad = list[tuple[str, TrellisError]]
 
 
 def mesh_items(inputs: Sequence[Path], shard: tuple[int, int] = (0, 1)) -> tuple[list[Item], Bad]:
-    """One item a mesh file of this shard, in order; files that cannot be opened come back beside their errors."""
+    """One item a mesh of this shard, in order; files that cannot be opened come back beside their errors.
+
+    A manifest (.jsonl) says its meshes' ids, so that a shard reads its own files alone.
+    """
     items, bad = [], []
-    for path in gather(inputs, READABLE, what="a mesh"):
+    for path, id_ in _meshes(inputs):
+        if id_ is not None and not in_shard(id_, shard):
+            continue
         try:
-            item = Item(source_digest(require_file(path)), path.name, path)
+            found = source_digest(require_file(path))
+            if id_ not in (None, found):
+                raise FileError(f"{path} is not what its manifest says: {found[:12]}, not {id_[:12]}", hint=_AGAIN)
         except TrellisError as error:
             bad.append((str(path), error))
             continue
-        if in_shard(item.id, shard):
-            items.append(item)
+        if in_shard(found, shard):
+            items.append(Item(found, path.name, path))
     return items, bad
+
+
+def _meshes(inputs: Sequence[Path]) -> Iterator[tuple[Path, str | None]]:
+    """Each mesh file, with its id where a manifest says it."""
+    for argument in inputs:
+        if argument.suffix.lower() != ".jsonl":
+            yield from ((path, None) for path in gather([argument], READABLE, what="a mesh"))
+            continue
+        for row in read_manifest(require_file(argument)).values():
+            yield argument.parent / str(row.get("path") or f"{OBJECTS}/{row['id']}.glb"), str(row["id"])
 
 
 def into_cube(path: Path) -> tuple[TexturedMesh, np.ndarray]:

@@ -1,0 +1,236 @@
+"""Worker processes of a batch command: each is the same command once more, and is told item by item what to do.
+
+A worker that takes too long over an item, or too much memory, costs that item alone: it is stopped or has ended, the
+item is noted as failed, and another worker takes its place. Finished items lie in `<out>.parts/`, as without workers.
+
+The parent writes an item's id to a worker's stdin; the worker answers one line of JSON on a pipe of its own.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from trellis_cli import errors, invocation
+from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
+
+if TYPE_CHECKING:
+    from trellis_cli.session import Item
+
+START = 600.0  # seconds for a worker to come up, with its libraries and networks still to load
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How items are worked on: by `num` processes, each item in `timeout` seconds at most (None: no limit) and with
+    `memory` bytes a process at most (None: no limit)."""
+
+    num: int = 1
+    timeout: float | None = None
+    memory: int | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether processes of their own are needed for it."""
+        return self.num > 1 or self.timeout is not None or self.memory is not None
+
+
+_asked: ContextVar[Workers] = ContextVar("workers", default=Workers())  # noqa: B039 (it is frozen)
+
+
+@contextmanager
+def asked_for(workers: Workers) -> Iterator[None]:
+    """Batches in this block are worked on so."""
+    token = _asked.set(workers)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def asked() -> Workers:
+    return _asked.get()
+
+
+Ended = tuple["Item", dict[str, str] | None]  # an item, and what the ledger says of it where it failed
+
+
+def work_apart(items: Sequence["Item"]) -> Iterator[Ended]:
+    """Have every item worked on by worker processes; they come in the order they end.
+
+    Raises:
+        TrellisError: what a worker met that is no fault of an item: a full disk, missing weights. The others stop.
+    """
+    pool = _Pool(_asked.get(), deque(items))
+    try:
+        while pool.todo or pool.busy:
+            yield from pool.turn()
+    finally:
+        pool.stop()
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: subprocess.Popen[str]
+    answers: IO[str]
+    item: "Item | None" = None
+    since: float = field(default_factory=time.monotonic)
+    ready: bool = False
+
+
+class _Pool:
+    def __init__(self, workers: Workers, todo: "deque[Item]") -> None:
+        self.workers, self.todo = workers, todo
+        self.running: list[_Worker] = []
+
+    @property
+    def busy(self) -> int:
+        return sum(w.item is not None for w in self.running)
+
+    def turn(self) -> Iterator[Ended]:
+        """Start who is missing, hear who answers, give the idle ones their next items, stop who is late."""
+        while len(self.running) < min(self.workers.num, len(self.todo) + self.busy):
+            self.running.append(_start(self.workers))
+        by_pipe = {worker.answers.fileno(): worker for worker in self.running}
+        for pipe in wait(list(by_pipe), timeout=self._patience()):
+            assert isinstance(pipe, int)
+            yield from self._heard(by_pipe[pipe], by_pipe[pipe].answers.readline())
+        for worker in self.running:
+            if self.todo and worker.ready and worker.item is None:
+                worker.item, worker.since = self.todo.popleft(), time.monotonic()
+                assert worker.process.stdin is not None
+                with suppress(BrokenPipeError):  # that it ended will be heard
+                    worker.process.stdin.write(worker.item.id + "\n")
+                    worker.process.stdin.flush()
+        yield from self._late()
+
+    def _heard(self, worker: _Worker, line: str) -> Iterator[Ended]:
+        if not line.endswith("\n"):
+            yield from self._ended(worker)
+            return
+        answer = json.loads(line)
+        if answer["kind"] == "stop":
+            _raise(answer)
+        if worker.item is not None:
+            yield worker.item, answer.get("row")
+        worker.ready, worker.item = True, None
+
+    def _late(self) -> Iterator[Ended]:
+        for worker in list(self.running):
+            late = time.monotonic() - worker.since
+            if worker.item is not None and self.workers.timeout is not None and late > self.workers.timeout:
+                why = f"not done after {self.workers.timeout:g} seconds"
+                yield self._lost(worker, why, "a larger --item-timeout")
+            elif not worker.ready and late > START:
+                raise TrellisError("a worker did not come up", hint="try without --workers and --item-timeout")
+
+    def _patience(self) -> float:
+        """Seconds until somebody may have to be stopped."""
+        limit, now = self.workers.timeout, time.monotonic()
+        ends = [w.since + (START if not w.ready else limit or START) - now for w in self.running]
+        return max(0.05, min(ends, default=1.0))
+
+    def _ended(self, worker: _Worker) -> Iterator[Ended]:
+        code = worker.process.wait()
+        if not worker.ready:
+            raise TrellisError(f"a worker ended with code {code} before its first item", hint="try without --workers")
+        if worker.item is None:
+            self.running.remove(worker)
+            return
+        how = signal.Signals(-code).name if code < 0 else f"code {code}"
+        yield self._lost(worker, f"its process ended ({how})", "a larger --worker-memory, or fewer --workers")
+
+    def _lost(self, worker: _Worker, why: str, more: str) -> Ended:
+        assert worker.item is not None
+        _kill(worker)
+        self.running.remove(worker)
+        hint = f"try again with --retry-failed and {more}"
+        return worker.item, {"id": worker.item.id, "name": worker.item.name, "reason": why, "hint": hint}
+
+    def stop(self) -> None:
+        for worker in self.running:
+            _kill(worker)
+
+
+def _start(workers: Workers) -> _Worker:
+    """The same command as a worker, with stdout to stderr: a result is the parent's to print."""
+    ours, theirs = os.pipe()
+    role = f"{theirs}:{workers.memory or 0}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trellis_cli", "--as-worker", role, *invocation.arguments()],
+        stdin=subprocess.PIPE, stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else subprocess.DEVNULL,
+        text=True, pass_fds=(theirs,),
+    )  # fmt: skip
+    os.close(theirs)
+    return _Worker(process, os.fdopen(ours, "r", encoding="utf-8"))
+
+
+def _has_fileno(stream: Any) -> bool:
+    try:
+        stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return True
+
+
+def _kill(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.wait()
+    worker.answers.close()
+    if worker.process.stdin is not None:
+        with suppress(BrokenPipeError):
+            worker.process.stdin.close()
+
+
+def _raise(answer: dict[str, Any]) -> NoReturn:
+    """The error that a worker told of, of its own kind."""
+    raise getattr(errors, answer["error"])(answer["problem"], hint=answer["hint"])
+
+
+def serve(
+    items: Sequence["Item"], work: Callable[["Item"], None], row: Callable[["Item", Exception], dict]
+) -> NoReturn:
+    """What a worker does: one item after the other as the parent names them, until it names no more.
+
+    work: does one item and keeps it. row: what the ledger says of one that failed.
+    """
+    descriptor, memory = (int(part) for part in invocation.role().split(":"))
+    _limit(memory)
+    by_id = {item.id: item for item in items}
+    with os.fdopen(descriptor, "w", encoding="utf-8") as answers:
+
+        def answer(kind: str, **more: Any) -> None:
+            answers.write(json.dumps({"kind": kind, **more}) + "\n")
+            answers.flush()
+
+        with suppress(BrokenPipeError, KeyboardInterrupt):  # the parent is gone, or says why itself
+            answer("ready")
+            for line in sys.stdin:
+                item = by_id[line.strip()]
+                try:
+                    work(item)
+                except (UsageError, MissingError, DiskError) as error:
+                    answer("stop", error=type(error).__name__, problem=error.problem, hint=error.hint)
+                    break
+                except Exception as error:
+                    answer("failed", row=row(item, error))
+                else:
+                    answer("done")
+    os._exit(0)  # nothing is left to be done, and threads of libraries may not end by themselves
+
+
+def _limit(memory: int) -> None:
+    """No more than `memory` bytes for data, so that one item cannot take the machine down."""
+    if memory:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
