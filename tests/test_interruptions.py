@@ -127,7 +127,9 @@ def test_killed_training_goes_on_bit_for_bit(toys: Path, whole: bytes, tmp_path:
     _trellis(*command, "--out", str(tmp_path / "undisturbed"))
     files = sorted(p.relative_to(tmp_path / "run") for p in _files(tmp_path / "run"))
     weights = [file for file in files if file.suffix == ".safetensors"]
-    assert len(files) == 7 and len(weights) == 3  # recipe, log, checkpoint; two networks of two files
+    curves = [file for file in files if file.parts[0] == "tensorboard"]
+    assert len(curves) == 2 and len(weights) == 5  # of both calls; the checkpoint, two networks, and the best ones
+    assert len(files) == 2 + 5 + 4 + 1 + 2  # recipe, log; weights; a .json a network; the best's scores; curves
     for file in weights:
         one, two = (load_file(tmp_path / name / file) for name in ("run", "undisturbed"))
         assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one), file

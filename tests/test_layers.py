@@ -10,9 +10,10 @@ ROOT = Path(__file__).parent.parent
 CLI, OPS = ROOT / "trellis_cli", ROOT / "ops" / "trellis_ops"
 LAYERS = [  # lowest first; packages on one line may import each other, their modules not in a circle
     {"errors", "models"},
-    {"console", "recipes"},
+    {"console", "recipes", "invocation"},
     {"geometry", "representations"},
     {"networks", "flow", "renderers", "training", "data", "metrics", "io"},
+    {"ledger", "workers"},
     {"session"},
     {"stages"},
     {"commands"},

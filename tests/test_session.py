@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids
 from trellis_cli.session import Item, Summary, in_shard, parse_shard, run_batch
 
@@ -166,7 +166,7 @@ def test_a_single_bad_input_raises_its_own_error_and_leaves_nothing(tmp_path: Pa
 
 def test_a_full_disk_is_no_bad_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
-        raise TrellisError("could not be written: no space left", hint="free some")
+        raise DiskError("could not be written: no space left", hint="free some")
 
     monkeypatch.setattr("trellis_cli.session._write_part", full)
     work = Work()
