@@ -1,11 +1,22 @@
-"""The items of a batch that failed, and why: kept beside the output, so that a rerun knows."""
+"""The items of a batch, and those that failed: kept beside the output with the reasons, so that a rerun knows."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trellis_cli.errors import FileError, TrellisError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of a batch: its id (a content hash), a name for messages, and whatever the work needs."""
+
+    id: str
+    name: str
+    payload: Any = None
 
 
 class Ledger:

@@ -17,22 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from trellis_cli import console, invocation, workers
 from trellis_cli.errors import DiskError, FileError, MissingError, SomeFailed, TrellisError, UsageError
-from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.ledger import Item, Ledger, ledger_row
 
 if TYPE_CHECKING:
     from trellis_cli.io.stage_files import Asset, Provenance, StageGroup
 
 _log = logging.getLogger(__name__)
 KEPT_BYTES = 256 << 20  # of each group, while an output is put together
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One unit of a batch: its id (a content hash), a name for messages, and whatever the work needs."""
-
-    id: str
-    name: str
-    payload: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from trellis_cli import errors, invocation
 from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 
 if TYPE_CHECKING:
-    from trellis_cli.session import Item
+    from trellis_cli.ledger import Item
 
 START = 600.0  # seconds for a worker to come up, with its libraries and networks still to load
 

@@ -14,7 +14,7 @@ from trellis_cli.errors import FileError, UsageError
 from trellis_cli.flow.diffusion import BETAS, NUM_TIMES
 from trellis_cli.flow.path import SIGMA_MIN
 from trellis_cli.io.aside import write_bytes, write_text
-from trellis_cli.io.encoder_files import OWN
+from trellis_cli.io.encoder_files import OWN, hub_id
 from trellis_cli.io.model_folders import CONDITIONERS, ModelFolder, load_network, read_network_json, save_network
 from trellis_cli.networks.published import network_with
 from trellis_cli.stages.published_runs import (
@@ -54,6 +54,16 @@ class _Part:
     load: Callable[[], nn.Module]
     prompts: str = ""
     stored: Path | None = None
+
+
+def _named_encoder(run: Path) -> tuple[str, str] | None:
+    """The key and the name of the encoder that a flow's recipe names: one of the hub's, which no folder here holds."""
+    try:
+        recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+        source, kind = recipe["condition_encoder"], recipe["condition"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (f"{kind}_cond_model", str(source)) if source and hub_id(str(source)) else None
 
 
 def pack(
@@ -106,6 +116,8 @@ def pack(
     for run in runs:
         if is_published_run(run) and (encoder := published_encoder(run)):
             arguments.setdefault(f"{encoder[0]}_cond_model", encoder[1])
+        elif named := _named_encoder(run):
+            arguments.setdefault(*named)
     flows = [key for key in parts if "_flow_model" in key]
     kinds = {"image_cond_model" if key.endswith("_image") else "text_cond_model" for key in flows} or set(CONDITIONERS)
     arguments = {key: value for key, value in arguments.items() if key not in CONDITIONERS or key in kinds}

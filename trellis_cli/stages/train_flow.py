@@ -274,11 +274,13 @@ def train_flow(
 
     from trellis_cli.stages.train_vae import stage_of
 
+    if encoder is not None:  # it belongs to what was trained, and a model's folder names it
+        overrides = (*overrides, f"condition_encoder={encoder}")
     stage_of(recipe, overrides, STAGES)
     folder = DataFolder(data)
 
     def make(r: FlowRecipe) -> FlowTask:
-        task = FlowTask(r, folder, encoder, preview=preview, device=device)
+        task = FlowTask(r, folder, preview=preview, device=device)
         if task.group == "slat" and is_main_process():
             table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
             write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")
