@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trellis_cli.errors import DiskError, FileError, TrellisError
@@ -222,7 +222,7 @@ def test_ctrl_c_finishes_and_saves_the_step(tmp_path):
         train(task, recipe(20), LOOP, tmp_path, seed=5, device="cpu")
     assert task.calls == 7
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
-        assert file.metadata()["step"] == "7"
+        assert json.loads(file.metadata()["trellis"])["step"] == 7
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # ours is gone again
     whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
@@ -233,7 +233,18 @@ def test_a_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(tmp_path):
         train(Interrupted(at=8, times=2), recipe(20), LOOP, tmp_path, seed=5, device="cpu")
     assert not isinstance(caught.value, Stopped)
     with safe_open(tmp_path / "checkpoint.safetensors", "pt") as file:
-        assert file.metadata()["step"] == "6"
+        assert json.loads(file.metadata()["trellis"])["step"] == 6
+    whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_a_checkpoint_of_before_is_gone_on_with(tmp_path):
+    """Whose step and extra were two keys of the header."""
+    run(tmp_path, 7)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["trellis"])
+    save_file(load_file(path), path, metadata={"step": "7", "extra": json.dumps({"norms": told["extra"]["norms"]})})
     whole, parts = run(tmp_path / "whole", 20), run(tmp_path, 20)
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
 

@@ -1,6 +1,7 @@
 """Processes and devices, through accelerate: one process, several on a machine, several machines."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ def make_accelerator(device: str) -> Any:
         DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
         InitProcessGroupKwargs(timeout=LONGEST_EVALUATION),
     ]
+    for harmless in ("`broadcast_buffers` is deprecated", "Grad strides do not match bucket view strides"):
+        warnings.filterwarnings("ignore", message=harmless)
     return Accelerator(cpu=device == "cpu" or not torch.cuda.is_available(), kwargs_handlers=handlers)
 
 

@@ -16,6 +16,7 @@ from trellis_cli.errors import FileError, first_line
 from trellis_cli.io.aside import aside
 
 NAME = "checkpoint.safetensors"
+METADATA = "trellis"
 
 
 def save(
@@ -39,7 +40,8 @@ def save(
         tensors |= {f"optimizer.{names[id(parameter)]}.{k}": torch.as_tensor(v) for k, v in state.items()}
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     with aside(run / NAME, also=(SafetensorError,)) as part:
-        save_file(tensors, part, metadata={"step": str(step), "extra": json.dumps(extra)})
+        # One key, as several come in any order: the same run writes the same bytes.
+        save_file(tensors, part, metadata={METADATA: json.dumps({"step": step, "extra": extra})})
     if keep > 1:
         _keep(run, step, keep)
 
@@ -72,6 +74,7 @@ def load(
     try:
         with safe_open(path, "pt") as f:
             metadata = f.metadata()
+            told = json.loads(metadata[METADATA]) if METADATA in metadata else _told_of_old(metadata)
             tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
         for prefix, module in (("model.", trained), ("average.", average)):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
@@ -83,4 +86,9 @@ def load(
     for number, parameter in enumerate(p for g in optimizer.param_groups for p in g["params"]):
         head = f"optimizer.{number}."
         optimizer.state[parameter] = {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
-    return int(metadata["step"]), json.loads(metadata["extra"])
+    return int(told["step"]), dict(told["extra"])
+
+
+def _told_of_old(metadata: dict[str, str]) -> dict[str, Any]:
+    """What checkpoints said before everything stood under one key."""
+    return {"step": int(metadata["step"]), "extra": json.loads(metadata["extra"])}
