@@ -32,7 +32,8 @@ _DISK = {
 # In the order of the pipeline, which is the order `trellis --help` shows.
 COMMANDS = (
     "voxelize", "render", "featurize", "encode", "train-vae", "train-flow",
-    "sample", "decode", "edit", "eval", "study", "view", "inspect", "merge", "split", "verify",
+    "sample", "decode", "edit", "eval", "study", "view", "inspect", "stats", "merge", "split",
+    "verify",
     "models", "recipe", "data", "doctor",
 )  # fmt: skip
 

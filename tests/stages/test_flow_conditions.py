@@ -47,11 +47,16 @@ class Folder(DataFolder):
     def __init__(self, **assets: dict[str, np.ndarray]) -> None:
         self.assets = assets
 
-    def cameras(self, id_: str) -> dict[str, np.ndarray]:
+    def holds(self, group: str) -> bool:
+        return group == "views"
+
+    def cameras(self, id_: str, group: str = "views") -> dict[str, np.ndarray]:
         return self.assets[id_]
 
-    def views(self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True) -> dict[str, np.ndarray]:
-        assert rows is not None and not surfaces
+    def views(
+        self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True, group: str = "views"
+    ) -> dict[str, np.ndarray]:
+        assert rows is not None and not surfaces and group == "views"
         whole = self.assets[id_]
         ends = whole["image_offsets"]
         parts = [whole["images"][ends[r] : ends[r + 1]] for r in rows]

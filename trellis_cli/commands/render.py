@@ -21,6 +21,9 @@ def render(
     fov_deg: Annotated[float, typer.Option(min=1, max=170, help="Full angle of view in degrees.")] = 40.0,
     depth: Annotated[bool, typer.Option("--depth", help="Keep depth maps too.")] = False,
     normal: Annotated[bool, typer.Option("--normal", help="Keep normal maps too.")] = False,
+    conditions: Annotated[
+        bool, typer.Option("--conditions", help="Views for image prompts: 10 to 70 degrees, from near and far.")
+    ] = False,
     seed: o.Seed = 0,
     shard: o.Shard = None,
     workers: o.WorkerProcesses = 1,
@@ -35,7 +38,8 @@ def render(
 ) -> None:
     """Render meshes from all sides.
 
-    Cameras stand on a Hammersley sphere; pictures are RGBA. Writes /views.
+    Cameras stand on a Hammersley sphere; pictures are RGBA. Writes /views, or with --conditions /conditions, which
+    flows from images are trained on.
 
     Example:  trellis render chairs/*.glb -o chairs.views.h5
     """
@@ -48,7 +52,7 @@ def render(
 
         summary = stage(
             inputs, out, num_views=num_views, size=size, supersample=supersample, radius=radius, fov_deg=fov_deg,
-            depth=depth, normal=normal, seed=seed, shard=parse_shard(shard),
+            depth=depth, normal=normal, conditions=conditions, seed=seed, shard=parse_shard(shard),
             overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(summary.text, summary, as_json=json)

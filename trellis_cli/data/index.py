@@ -74,7 +74,7 @@ class DataFolder:
         """The manifest's word, or by a hash of the id where there is none."""
         if id_ in self.manifest:
             return str(self.manifest[id_]["split"])
-        return "test" if int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) / 2**32 < TEST_SHARE else "train"
+        return split_by_hash(id_)
 
     def captions(self, id_: str) -> list[str]:
         """What the manifest calls an asset; a list of one empty text where it says nothing."""
@@ -105,17 +105,22 @@ class DataFolder:
             self._cache[key] = asset
         return asset
 
-    def views(self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True) -> Asset:
-        """Some of an asset's /views, or all: as many as a step needs of the hundreds there may be."""
-        path, index = self._places["views"][id_][0]
-        asset = self._opened(path, "views").views(index, rows, surfaces=surfaces)
-        check_asset(asset, GROUPS["views"], None, f"{path}: /views of {id_[:12]}")
+    def views(
+        self, id_: str, rows: Sequence[int] | None = None, *, surfaces: bool = True, group: str = "views"
+    ) -> Asset:
+        """Some of an asset's /views or /conditions, or all: as many as a step needs of the hundreds there may be."""
+        path, index = self._places[group][id_][0]
+        asset = self._opened(path, group).views(index, rows, surfaces=surfaces)
+        check_asset(asset, GROUPS[group], None, f"{path}: /{group} of {id_[:12]}")
         return asset
 
-    def cameras(self, id_: str) -> Asset:
-        """The cameras of an asset's /views, without their pictures."""
-        path, index = self._places["views"][id_][0]
-        return self._opened(path, "views").cameras(index)
+    def cameras(self, id_: str, group: str = "views") -> Asset:
+        """The cameras of an asset's /views or /conditions, without their pictures."""
+        path, index = self._places[group][id_][0]
+        return self._opened(path, group).cameras(index)
+
+    def holds(self, group: str) -> bool:
+        return bool(self._places.get(group))
 
     def _opened(self, path: Path, group: str) -> StageGroup:
         """The group, of an open file: of those the OPEN_FILES last ones stay open."""
@@ -139,6 +144,11 @@ class DataFolder:
                 hint="keep files of one kind in a data folder",
             )
         return values.pop()
+
+
+def split_by_hash(id_: str) -> str:
+    """Where no manifest says an asset's split."""
+    return "test" if int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) / 2**32 < TEST_SHARE else "train"
 
 
 def read_manifest(path: Path) -> dict[str, dict[str, Any]]:

@@ -139,6 +139,23 @@ def hammersley_cameras(
     return orbit([yaw for yaw, _ in angles], [pitch for _, pitch in angles], radius=radius, fov=fov)
 
 
+def condition_cameras(
+    num: int, *, fovs: tuple[float, float], offset: tuple[float, float], generator: torch.Generator
+) -> Cameras:
+    """`num` cameras of pictures that a model is conditioned on: each with its own angle of view, and as far away as the
+    cube's sphere then fills the picture.
+
+    1 / distance^2 is even between the two extremes, so that the wide angles of near cameras are not rare. Directions
+    are those of `hammersley_cameras`. Source: the published data preparation.
+    """
+    near, far = (math.sqrt(3) / 2 / math.sin(angle / 2) for angle in (max(fovs), min(fovs)))
+    share = torch.rand(num, generator=generator, dtype=torch.float64)
+    distance = (far**-2 + share * (near**-2 - far**-2)).rsqrt()
+    angles = [sphere_hammersley(i, num, offset=offset, remap=True) for i in range(num)]
+    fov = 2 * torch.asin(math.sqrt(3) / 2 / distance)
+    return orbit([yaw for yaw, _ in angles], [pitch for _, pitch in angles], radius=distance, fov=fov)
+
+
 def project(
     points: Float[Tensor, "n 3"], extrinsics: Float[Tensor, "v 4 4"], intrinsics: Float[Tensor, "v 3 3"]
 ) -> tuple[Float[Tensor, "v n 2"], Float[Tensor, "v n"]]:

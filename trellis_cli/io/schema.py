@@ -5,7 +5,7 @@ and docs/formats.md are made from this module.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 FORMAT = "trellis-slat"
 FORMAT_VERSION = 1
@@ -92,6 +92,13 @@ VIEWS = Group(
         "depth": Field("float32", ("v", "h", "w"), "cube edges along z", "0 where nothing is hit", (0, 1e4), True),
         "normal": Field("uint8", ("v", "h", "w", 3), "(n + 1)/2 * 255, world axes", "surface normals", None, True),
     },
+)
+
+CONDITIONS = replace(
+    VIEWS,
+    name="conditions",
+    command="trellis render --conditions",
+    doc="Views to condition on: as /views, but each camera with its own distance and angle of view.",
 )
 
 FEATURES = Group(
@@ -188,7 +195,7 @@ MESH = Group(
     },
 )
 
-GROUPS = {g.name: g for g in (VOXELS, VIEWS, FEATURES, STRUCTURE, SLAT, GAUSSIANS, RADIANCE_FIELD, MESH)}
+GROUPS = {g.name: g for g in (VOXELS, VIEWS, CONDITIONS, FEATURES, STRUCTURE, SLAT, GAUSSIANS, RADIANCE_FIELD, MESH)}
 
 ROOT_ATTRIBUTES = {
     "format": "always `trellis-slat`",

@@ -94,6 +94,11 @@ class Captions:
         return pick or "", []
 
 
+def pictures_group(data: DataFolder) -> str:
+    """Where the pictures of image conditions are: /conditions, which are made for it, or else /views."""
+    return "conditions" if data.holds("conditions") else "views"
+
+
 class ViewPictures:
     """The asset's views between two pitches of the camera, cropped to the object; the dropped one is zeros."""
 
@@ -103,6 +108,7 @@ class ViewPictures:
         self, data: DataFolder, tokens: ImageEncoding, pitch_deg: tuple[float, float], *, device: str = "cpu"
     ) -> None:
         self.data, self.tokens, self.pitch_deg, self.device = data, tokens, pitch_deg, device
+        self.group = pictures_group(data)
         self.channels = tokens.channels
         self._kept = _Kept()
         self._usable: dict[str, list[int]] = {}
@@ -128,7 +134,7 @@ class ViewPictures:
     def _views(self, id_: str) -> list[int]:
         """Indices of the views that may be conditions: all, where none lies between the pitches."""
         if id_ not in self._usable:
-            asset = self.data.cameras(id_)
+            asset = self.data.cameras(id_, self.group)
             cameras = Cameras(torch.from_numpy(asset["extrinsics"]), torch.from_numpy(asset["intrinsics"]))
             place = cameras.centres
             pitch = torch.rad2deg(torch.asin((place[:, 2] / place.norm(dim=1)).clamp(-1, 1)))
@@ -151,5 +157,5 @@ class ViewPictures:
 
     def _cropped(self, id_: str, view: int) -> Image.Image:
         size = self.tokens.image_size
-        whole = picture_of(self.data.views(id_, [view], surfaces=False), 0)
+        whole = picture_of(self.data.views(id_, [view], surfaces=False, group=self.group), 0)
         return crop_to_object(whole, size=size, threshold=0) or Image.new("RGBA", (size, size))

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from trellis_cli.data.statistics import Normalization
 from trellis_cli.geometry.packed import Packed, dense_to_packed, packed_to_dense
 from trellis_cli.io.model_folders import ModelFolder
 from trellis_cli.io.pictures import labelled, save_picture
@@ -33,21 +33,21 @@ class Previews:
 
     @torch.no_grad()
     def draw(
-        self, flow: FlowNetwork, rows: Sequence[tuple[Any, Packed]], mean: Tensor, std: Tensor, path: Path
+        self, flow: FlowNetwork, rows: Sequence[tuple[Any, Packed]], normalization: Normalization, path: Path
     ) -> None:
         """A row for each condition and the true latents, as the flow sees them: what the flow makes of the condition
         (on the true voxels, for latents), noise seeded by the row; before it the condition, where it is a picture.
 
-        mean, std: of the latents, a channel each; what the flow sees is (latent - mean) / std.
+        normalization: of the latents.
         """
         drawn = [
-            self._row(flow, pick, truth, mean, std, torch.Generator().manual_seed(k))
+            self._row(flow, pick, truth, normalization, torch.Generator().manual_seed(k))
             for k, (pick, truth) in enumerate(rows)
         ]
         save_picture(path, labelled(drawn))
 
     def _row(
-        self, flow: FlowNetwork, pick: Any, truth: Packed, mean: Tensor, std: Tensor, generator: torch.Generator
+        self, flow: FlowNetwork, pick: Any, truth: Packed, normalization: Normalization, generator: torch.Generator
     ) -> Row:
         device = next(flow.parameters()).device
         noise = truth.with_feats(torch.randn(truth.feats.shape, generator=generator))
@@ -62,5 +62,6 @@ class Previews:
             logits = self.structure(packed_to_dense(out))[0, 0]
             row = voxel_row(torch.argwhere(logits > 0), logits.shape[0], self.cameras, SIZE)
         else:
-            row = gaussian_row(self.gaussians.gaussians(out.with_feats(out.feats * std + mean)), self.cameras, SIZE)
+            latents = out.with_feats(out.feats * normalization.std + normalization.mean)
+            row = gaussian_row(self.gaussians.gaussians(latents), self.cameras, SIZE)
         return caption, [*pictures, *row]

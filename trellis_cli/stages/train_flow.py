@@ -13,17 +13,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trellis_cli.data.index import DataFolder, Lottery
+from trellis_cli.data.statistics import FILE, Normalization
 from trellis_cli.errors import FileError, RecipeError
 from trellis_cli.flow import diffusion
 from trellis_cli.flow.path import interpolate, velocity
 from trellis_cli.flow.schedule import logit_normal
 from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
-from trellis_cli.io.aside import write_text
 from trellis_cli.io.model_folders import SHIPPED, ModelFolder
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
 from trellis_cli.stages.conditioners import image_encoding, text_encoding
-from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures
+from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures, pictures_group
 from trellis_cli.stages.flow_previews import Previews
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
 from trellis_cli.training.distributed import is_main_process
@@ -42,7 +42,8 @@ class FlowRecipe:
     """`source_weights` sets how often each source of the manifest is drawn, in relation; others are drawn never.
 
     `t_mean`, `t_std`: of the logit-normal law of a flow's times; a diffusion's are even.
-    `condition`: "text" (the manifest's captions) or "image" (the asset's views, from cameras of `view_pitch_deg`).
+    `condition`: "text" (the manifest's captions) or "image" (the asset's /conditions, or else /views, from cameras of
+    `view_pitch_deg`).
     `condition_encoder`: what encodes them: a hub id, a name of torch.hub's, a folder; "" is mini's own.
     """
 
@@ -102,7 +103,7 @@ class FlowTask:
             raise RecipeError(f"{recipe.network.name} is no flow", hint="see `trellis recipe show mini/structure-flow`")
         self.diffusion = network.objective == "diffusion"
         self.module: nn.Module = network.compute_in(torso_dtype(recipe.optimizer.precision, device))
-        groups = (self.group, "views") if recipe.condition == "image" else (self.group,)
+        groups = (self.group, pictures_group(data)) if recipe.condition == "image" else (self.group,)
         self.train_ids = self._fitting(data.ids(*groups, split="train"))
         self.test_ids = self._fitting(data.ids(*groups, split="test"))
         if not self.train_ids:
@@ -112,7 +113,7 @@ class FlowTask:
             )
         self.lottery = Lottery(self.train_ids, self._weights())
         self.dense_tokens = self._dense_tokens()
-        self.mean, self.std = self._normalisation()
+        self.normalization = self._normalisation()
         self.conditions = self._conditions(
             str(encoder or recipe.condition_encoder or SHIPPED / "mini" / "ckpts"), device
         )
@@ -169,7 +170,7 @@ class FlowTask:
         if self.group == "structure":
             return dense_to_packed(torch.stack([torch.from_numpy(a["latent"]) for a in assets]))
         packed = pack([(torch.from_numpy(a["coords"]).int(), torch.from_numpy(a["feats"])) for a in assets])
-        return packed.with_feats((packed.feats - self.mean) / self.std)
+        return packed.with_feats((packed.feats - self.normalization.mean) / self.normalization.std)
 
     def loss(self, module: nn.Module, batch: FlowBatch) -> dict[str, Tensor]:
         device = next(module.parameters()).device
@@ -200,7 +201,7 @@ class FlowTask:
             ids = (self.test_ids or self.train_ids)[:: max(1, len(self.test_ids or self.train_ids) // 8)][:8]
             assert isinstance(module, FlowNetwork)
             rows = [(self.conditions.pick(i, None), self.latents([i])) for i in ids]
-            self.previews.draw(module, rows, self.mean, self.std, folder / f"{step:06d}.png")
+            self.previews.draw(module, rows, self.normalization, folder / f"{step:06d}.png")
         return scores
 
     def _conditions(self, encoder: str, device: str) -> FlowConditions:
@@ -236,19 +237,13 @@ class FlowTask:
             )
         return weights
 
-    def _normalisation(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation a channel over the train split's SLATs; structure latents are not normalised.
-
-        As published: the mean of the assets' means, and sqrt(mean of the assets' E[x^2] - mean^2).
-        """
+    def _normalisation(self) -> Normalization:
+        """Of the train split's SLATs, or what the data folder says it is; structure latents are not normalised."""
         if self.group == "structure":
-            return torch.zeros(1), torch.ones(1)
-        first = second = torch.zeros(())
-        for id_ in self.train_ids:
-            feats = torch.from_numpy(self.data.asset("slat", id_)["feats"]).double()
-            first, second = first + feats.mean(0), second + feats.square().mean(0)
-        mean, square = first / len(self.train_ids), second / len(self.train_ids)
-        return mean.float(), (square - mean.square()).clamp_min(1e-8).sqrt().float()
+            return Normalization(torch.zeros(1), torch.ones(1))
+        if (path := self.data.folder / FILE).is_file():
+            return Normalization.read(path)
+        return Normalization.of(self.data.asset("slat", id_)["feats"] for id_ in self.train_ids)
 
 
 def train_flow(
@@ -270,8 +265,6 @@ def train_flow(
         preview: a model whose decoder shows samples at every evaluation, in RUN/samples.
         init: see `run_training`.
     """
-    import json
-
     from trellis_cli.stages.train_vae import stage_of
 
     if encoder is not None:  # it belongs to what was trained, and a model's folder names it
@@ -282,8 +275,7 @@ def train_flow(
     def make(r: FlowRecipe) -> FlowTask:
         task = FlowTask(r, folder, preview=preview, device=device)
         if task.group == "slat" and is_main_process():
-            table = {"mean": task.mean.tolist(), "std": task.std.tolist()}
-            write_text(run / "normalization.json", json.dumps(table, indent=2) + "\n")
+            task.normalization.save(run / FILE)
         return task
 
     return run_training(

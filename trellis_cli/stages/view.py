@@ -162,7 +162,7 @@ def _names(file: StageFile) -> dict[str, str]:
 
 def _stage_drawings(file: StageFile, cameras: Cameras, size: int, decoder: Callable[[], Decoder]) -> Iterator[Drawing]:
     """Each asset's id and drawing. What is drawn is read or decoded here, while the file is open."""
-    shown = ("slat", "gaussians", "radiance_field", "mesh", "views", "voxels", "features")
+    shown = ("slat", "gaussians", "radiance_field", "mesh", "views", "conditions", "voxels", "features")
     name = next((name for name in shown if name in file.groups), None)
     if name is None:
         raise UsageError(
@@ -170,7 +170,7 @@ def _stage_drawings(file: StageFile, cameras: Cameras, size: int, decoder: Calla
         )
     group = file.group(name)
     for i in range(len(group)):
-        if name == "views":
+        if name in ("views", "conditions"):
             yield group.ids[i], partial(_stored_views, group.asset(i), len(cameras), size)
         elif name in ("voxels", "features"):
             coords, resolution = torch.from_numpy(group.asset(i)["coords"]), int(group.attrs["resolution"])
