@@ -11,6 +11,18 @@ from trellis_cli.commands import options as o
 app = typer.Typer(no_args_is_help=True, help="Make data folders of objects with captions.")
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="objaverse-xl, abo, 3d-future, hssd, toys4k, sweethome3d, 0ad, folder or toybox.", show_default=False
+    ),
+]
+Root = Annotated[
+    Path | None, typer.Argument(help="The folder the source is in; toybox needs none.", show_default=False)
+]
+Num = Annotated[int | None, typer.Option(min=1, help="Only so many objects.", show_default="all; of toybox 2000")]
+
+
 @app.callback()
 def data() -> None:
     pass
@@ -18,14 +30,10 @@ def data() -> None:
 
 @app.command("export")
 def export(
-    source: Annotated[str, typer.Argument(help="sweethome3d, 0ad, folder or toybox.", show_default=False)],
-    root: Annotated[
-        Path | None, typer.Argument(help="The folder the source is in; toybox needs none.", show_default=False)
-    ] = None,
+    source: Source,
+    root: Root = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="The data folder to write to.", show_default=False)] = ...,  # type: ignore[assignment]
-    num: Annotated[
-        int | None, typer.Option(min=1, help="Only so many objects.", show_default="all; of toybox 2000")
-    ] = None,
+    num: Num = None,
     seed: o.Seed = 0,
     retry_failed: o.RetryFailed = False,
     json: o.Json = False,
@@ -42,6 +50,38 @@ def export(
         from trellis_cli.stages.export_objects import export_objects
 
         summary = export_objects(source, root, out, num=num, seed=seed, retry_failed=retry_failed)
+        console.result(summary.text, summary, as_json=json)
+
+
+@app.command("index")
+def index(
+    source: Source,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The manifest to write, .jsonl.", show_default=False)] = ...,  # type: ignore[assignment]
+    licence: Annotated[
+        list[str] | None,
+        typer.Option(help="Only objects of this licence, as CC-BY*; repeatable.", show_default=False),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Only objects of at least this aesthetic score.", show_default=False)
+    ] = None,
+    num: Num = None,
+    seed: o.Seed = 0,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Write a manifest of a source's objects where they lie; voxelize and render take it in place of meshes.
+
+    Example:  trellis data index abo /data/abo --licence "CC-BY*" -o abo/manifest.jsonl
+    """
+    with o.running(quiet=quiet, verbose=verbose):
+        from trellis_cli.stages.index_objects import index_objects
+
+        summary = index_objects(
+            source, root, out, licences=licence or (), min_score=min_score, num=num, seed=seed, overwrite=overwrite
+        )
         console.result(summary.text, summary, as_json=json)
 
 

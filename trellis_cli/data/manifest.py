@@ -6,7 +6,7 @@ A row holds what `Row` says. It names the split, which is by group, so that near
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,9 @@ MAX_HELD_OUT_GROUP = 4
 class Row:
     """id: sha256 of the GLB; source, key: where it comes from; name, category, group; split: "train" or "test";
     captions: from the plain name to the longest; colours: dominant ones, main first; kind: "real", "procedural";
-    licence, credit; num_faces; aliases: keys of further objects that turned out to be this very one."""
+    licence, credit; num_faces (0: not counted); aliases: keys of further objects that turned out to be this very one;
+    path: the mesh file, from the manifest's folder, where it is not objects/<id>.glb; score: how good it looks, and
+    scorer: by what (`trellis data score`)."""
 
     id: str
     source: str
@@ -35,8 +37,11 @@ class Row:
     licence: str
     credit: str
     kind: str
-    num_faces: int
+    num_faces: int = 0
     aliases: list[str] = field(default_factory=list)
+    path: str = ""
+    score: float | None = None
+    scorer: str = ""
 
 
 def split_of(group: str, size: int = 1) -> str:
@@ -69,9 +74,19 @@ def add_row(rows: dict[str, Row], row: Row) -> None:
 
 def write_rows(folder: Path, rows: Mapping[str, Row]) -> None:
     """The manifest, sorted by source and key, written aside and renamed; splits follow from all rows together."""
-    unique = {row.id: row for row in rows.values()}.values()
+    write_text(folder / MANIFEST, manifest_text(list(rows.values())))
+
+
+def manifest_text(rows: Sequence[Row]) -> str:
+    """Rows as a manifest has them, each id once."""
+    unique = {row.id: row for row in rows}.values()
     sizes = Counter(row.group for row in unique)
     settled = [replace(row, split=split_of(row.group, sizes[row.group])) for row in unique]
     settled.sort(key=lambda row: (row.source, row.key))
-    lines = [json.dumps(asdict(row), ensure_ascii=False) for row in settled]
-    write_text(folder / MANIFEST, "".join(line + "\n" for line in lines))
+    return "".join(json.dumps(_told(row), ensure_ascii=False) + "\n" for row in settled)
+
+
+def _told(row: Row) -> dict[str, object]:
+    """A row without what it does not say."""
+    optional = ("path", "score", "scorer")
+    return {k: v for k, v in asdict(row).items() if k not in optional or v not in ("", None)}

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from trellis_cli import console
 from trellis_cli.data.captions import captions_of
 from trellis_cli.data.colour_words import dominant_colours
 from trellis_cli.data.manifest import OBJECTS, Row, add_row, read_rows, split_of, write_rows
-from trellis_cli.data.sources import SourceObject, folder, sweethome3d, zeroad
+from trellis_cli.data.sources import SourceObject
 from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
@@ -20,7 +21,11 @@ from trellis_cli.ledger import Ledger, ledger_row
 from trellis_cli.representations.mesh import TexturedMesh
 
 _log = logging.getLogger(__name__)
-SOURCES = ("sweethome3d", "0ad", "folder", "toybox")
+ADAPTERS = {  # each a module of data/sources with `list_objects`
+    "sweethome3d": "sweethome3d", "0ad": "zeroad", "folder": "folder", "objaverse-xl": "objaverse_xl", "abo": "abo",
+    "3d-future": "future3d", "hssd": "hssd", "toys4k": "toys4k",
+}  # fmt: skip
+SOURCES = (*ADAPTERS, "toybox")
 MAX_TEXTURE = 512  # pixels along an edge
 MAX_FACES = 400_000
 SAVE_EVERY = 50  # objects between two writes of the manifest
@@ -47,12 +52,13 @@ def list_source(source: str, root: Path | None, *, num: int | None = None, seed:
     """
     if source == "toybox":
         return toys(2000 if num is None else num, seed)
-    listing = {"sweethome3d": sweethome3d.list_objects, "0ad": zeroad.list_objects, "folder": folder.list_objects}
-    if source not in listing:
+    if source not in ADAPTERS:
         raise UsageError(f"there is no source {source!r}", hint=f"choose one of {', '.join(SOURCES)}")
     if root is None:
         raise UsageError(f"source {source} needs the folder it is in", hint=f"trellis data export {source} ROOT -o DIR")
-    return listing[source](root)[:num]
+    if not root.is_dir():
+        raise FileError(f"{root}: no such folder", hint=f"give the folder that {source} is in")
+    return import_module(f"trellis_cli.data.sources.{ADAPTERS[source]}").list_objects(root)[:num]
 
 
 def toys(num: int, seed: int) -> list[SourceObject]:
@@ -145,7 +151,7 @@ def export_one(item: SourceObject, out: Path) -> Row:
     return Row(
         id=digest, source=item.source, key=item.key, name=item.name, category=item.category, group=item.group,
         split=split_of(item.group), captions=captions_of(item, colours), colours=list(colours), licence=item.licence,
-        credit=item.credit, kind=item.kind, num_faces=len(mesh.faces),
+        credit=item.credit, kind=item.kind, num_faces=len(mesh.faces), score=item.score,
     )  # fmt: skip
 
 

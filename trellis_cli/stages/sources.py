@@ -13,6 +13,7 @@ from trellis_cli.geometry.grid import CUBE_MARGIN, source_to_cube, transform_poi
 from trellis_cli.io.digests import source_digest
 from trellis_cli.io.inputs import gather, require_file
 from trellis_cli.io.mesh_files import READABLE, read_mesh
+from trellis_cli.io.zipped import unpacked
 from trellis_cli.representations.mesh import TexturedMesh
 from trellis_cli.session import Item, in_shard
 
@@ -30,7 +31,8 @@ def mesh_items(inputs: Sequence[Path], shard: tuple[int, int] = (0, 1)) -> tuple
         if id_ is not None and not in_shard(id_, shard):
             continue
         try:
-            found = source_digest(require_file(path))
+            with unpacked(path) as there:
+                found = source_digest(require_file(there))
             if id_ not in (None, found):
                 raise FileError(f"{path} is not what its manifest says: {found[:12]}, not {id_[:12]}", hint=_AGAIN)
         except TrellisError as error:
@@ -53,7 +55,8 @@ def _meshes(inputs: Sequence[Path]) -> Iterator[tuple[Path, str | None]]:
 
 def into_cube(path: Path) -> tuple[TexturedMesh, np.ndarray]:
     """The mesh with its vertices in the cube, and the float64 4x4 transform that took them there."""
-    mesh = read_mesh(path)
+    with unpacked(path) as there:
+        mesh = read_mesh(there)
     try:
         matrix = source_to_cube(mesh.vertices)
     except ValueError as error:

@@ -8,7 +8,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+from trellis_cli.io.mesh_files import read_mesh
+from trellis_cli.io.zipped import unpacked
 from trellis_cli.representations.mesh import TexturedMesh
 
 
@@ -20,7 +25,7 @@ class SourceObject:
     lower-case English, "round table"; synonyms: other names, plain or fuller; category: a coarse kind; group: shared by
     near-duplicates, and a split keeps it whole; licence, credit: what must travel with a model trained on it; load:
     reads the mesh (z up, any unit), and raises FileError for a broken one; captions: finished ones, where the source
-    has its own.
+    has its own; path: the mesh file, where it is one of its own; score: its aesthetic score, where the set has one.
     """
 
     source: str
@@ -34,6 +39,18 @@ class SourceObject:
     synonyms: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
     kind: str = "real"
+    path: Path | None = None
+    score: float | None = None
+
+
+def mesh_object(path: Path, *, group: str = "", **fields: Any) -> SourceObject:
+    """A SourceObject whose mesh is a file of its own, or one within a zip; its group is its name unless given."""
+    return SourceObject(path=path, load=partial(_read, path), group=group or fields["name"], **fields)
+
+
+def _read(path: Path) -> TexturedMesh:
+    with unpacked(path) as there:
+        return read_mesh(there)
 
 
 def plain_words(text: str) -> str:

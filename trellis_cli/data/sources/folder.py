@@ -1,11 +1,10 @@
 """Any folder of mesh files: the caption is the file's name, the category its folder's."""
 
-from functools import partial
 from pathlib import Path
 
-from trellis_cli.data.sources import SourceObject, plain_words
+from trellis_cli.data.sources import SourceObject, mesh_object, plain_words
 from trellis_cli.errors import FileError
-from trellis_cli.io.mesh_files import READABLE, read_mesh
+from trellis_cli.io.mesh_files import READABLE
 
 
 def list_objects(root: Path) -> list[SourceObject]:
@@ -25,7 +24,6 @@ def _object(path: Path, root: Path) -> SourceObject:
     inside = path.relative_to(root)
     name = plain_words(path.stem) or "object"
     category = plain_words(inside.parent.name) if inside.parent.name else "object"
-    return SourceObject(
-        source="folder", key=inside.as_posix(), name=name, category=category, group=name, licence="unknown",
-        credit="", load=partial(read_mesh, path),
-    )  # fmt: skip
+    return mesh_object(
+        path, source="folder", key=inside.as_posix(), name=name, category=category, licence="unknown", credit=""
+    )
