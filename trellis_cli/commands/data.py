@@ -85,6 +85,42 @@ def index(
         console.result(summary.text, summary, as_json=json)
 
 
+@app.command("score")
+def score(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.jsonl of objects.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The manifest of scored objects.", show_default=False)],
+    scorer: Annotated[str, typer.Option(help="aesthetic (CLIP and published layers), or simple.")] = "aesthetic",
+    head: Annotated[
+        Path | None, typer.Option(help="The aesthetic predictor's layers, .pth or .safetensors.", show_default=False)
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="CLIP: a folder or an id on the hub.", show_default="CLIP ViT-L/14")
+    ] = None,
+    threshold: Annotated[str, typer.Option(help="Keep objects from this score on: a number, paper or none.")] = "none",
+    device: o.Device = "auto",
+    shard: o.Shard = None,
+    retry_failed: o.RetryFailed = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Score how good objects look by four views of each, and keep those that reach a threshold.
+
+    Draws the spread of the scores, and the ten best and ten worst. A stopped call goes on; another threshold is free.
+
+    Example:  trellis data score data/manifest.jsonl --scorer simple -o data/scored.jsonl
+    """
+    with o.running(quiet=quiet, verbose=verbose, device=device) as chosen:
+        from trellis_cli.session import parse_shard
+        from trellis_cli.stages.score_objects import score_objects
+
+        summary = score_objects(
+            manifest, out, scorer=scorer, head=head, clip=clip, threshold=threshold, shard=parse_shard(shard),
+            device=chosen, retry_failed=retry_failed,
+        )  # fmt: skip
+        console.result(summary.text, summary, as_json=json)
+
+
 @app.command("samples")
 def samples(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to copy them to.", show_default=False)],
