@@ -81,7 +81,7 @@ def score_objects(
     if out.resolve() == manifest.resolve():
         raise UsageError(f"-o {out} is the manifest itself", hint="write the scored one beside it")
     limit_of = _thresholds(threshold)
-    rows = {id_: Row(**row) for id_, row in read_manifest(_there(manifest)).items() if in_shard(id_, shard)}
+    rows = {id_: Row(**row) for id_, row in read_manifest(there(manifest)).items() if in_shard(id_, shard)}
     name, score = _scorer(scorer, head, clip, device)
     sidecar, ledger = out.with_name(out.name + ".scores.jsonl"), Ledger(out.with_name(out.name + ".ledger.jsonl"), name)
     known, failures = _known(sidecar, name), ledger.read()
@@ -100,7 +100,7 @@ def score_objects(
             kept.flush()
     scored = [replace(rows[i], score=round(known[i]["score"], 4), scorer=name) for i in rows if i in known]
     chosen = [row for row in scored if row.score is not None and row.score >= limit_of(row.source)]
-    write_text(out, manifest_text([_relative(row, manifest, out) for row in chosen]))
+    write_text(out, manifest_text([relative_row(row, manifest, out) for row in chosen]))
     pictures = _pictures(manifest, out, scored, limit_of, name) if scored else ()
     failed = sum(id_ in failures for id_ in rows)
     summary = ScoreSummary(out, len(scored), len(chosen), failed, pictures)
@@ -115,7 +115,7 @@ def mesh_path(manifest: Path, row: Row) -> Path:
     return manifest.parent / (row.path or f"{OBJECTS}/{row.id}.glb")
 
 
-def _relative(row: Row, manifest: Path, out: Path) -> Row:
+def relative_row(row: Row, manifest: Path, out: Path) -> Row:
     """The row with its file told from another manifest's folder."""
     import os
 
@@ -125,7 +125,8 @@ def _relative(row: Row, manifest: Path, out: Path) -> Row:
     return replace(row, path=Path(path).as_posix())
 
 
-def _there(manifest: Path) -> Path:
+def there(manifest: Path) -> Path:
+    """The manifest itself. Raises FileError where it is no file."""
     if not manifest.is_file():
         raise FileError(f"{manifest}: no such manifest", hint="write one with `trellis data index` or `data export`")
     return manifest
