@@ -169,3 +169,44 @@ def dino(folder: Path, *, width: int) -> Path:
     torch.manual_seed(0)
     Dinov2WithRegistersModel(config).save_pretrained(folder)
     return folder
+
+
+def describer(folder: Path) -> Path:
+    """A random LLaVA that sees pictures of 28 pixels and knows ten words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    words = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "a", "chair", "red", "USER:", "ASSISTANT:"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )  # fmt: skip
+    template = (
+        "{% for m in messages %}USER: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image> "
+        "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %} ASSISTANT:"
+    )
+    pictures = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    processor = LlavaProcessor(
+        image_processor=pictures, tokenizer=fast, patch_size=14, vision_feature_select_strategy="default",
+        chat_template=template, num_additional_image_tokens=1,
+    )  # fmt: skip
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    vision = CLIPVisionConfig(**small, num_hidden_layers=2, image_size=28, patch_size=14, projection_dim=8)
+    text = LlamaConfig(**small, vocab_size=len(words), num_hidden_layers=1, num_key_value_heads=2)
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=4, image_token_id=4, image_seq_length=4
+    )
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder

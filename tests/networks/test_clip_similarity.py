@@ -10,12 +10,11 @@ from trellis_cli.errors import FileError, MissingError
 from trellis_cli.networks.clip_similarity import load_clip_similarity
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(home: Path) -> Path:
     """Both towers of random weights, and the tokenizer of the text tower's tests."""
     from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
-    folder = tiny_clip(tmp_path_factory.mktemp("clip"))
+    folder = tiny_clip(home)
     text = CLIPTextModel.from_pretrained(folder).config.to_dict()
     torch.manual_seed(0)
     vision = {"hidden_size": 12, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -24,6 +23,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         CLIPConfig(text_config={**text, "projection_dim": 8}, vision_config=vision, projection_dim=8)
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("clip"))
 
 
 def test_cosines_are_transformers_own(folder: Path) -> None:

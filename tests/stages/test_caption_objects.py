@@ -230,3 +230,19 @@ def test_the_cost_is_told_beforehand(manifest: Path) -> None:
 def test_what_is_no_answer(check: Callable[[str], Any], answer: str) -> None:
     with pytest.raises(BadAnswer):
         check(answer)
+
+
+def test_a_model_of_this_machine_answers(manifest: Path, tmp_path: Path) -> None:
+    """A random one: it sees and writes by the same road as a real one, and what it writes is found to be no answer."""
+    from tests.published_models import describer
+    from trellis_cli.networks.local_describer import LocalDescriber
+
+    folder = describer(tmp_path / "seer")
+    model = LocalDescriber(str(folder))
+    pictures = [Image.new("RGBA", (40, 30), colour) for colour in ("red", "blue")]
+    assert set(model.ask("a red chair", pictures).split()) <= {"a", "chair", "red", "USER:", "ASSISTANT:"}
+    assert model.ask("a red chair") == model.ask("a red chair")
+    out = manifest.with_name("c.jsonl")
+    trellis("data", "caption", manifest, "-o", out, "--model", folder, "--local", "--device", "cpu", code=5)
+    assert "no answer of 3 could be used" in out.with_name("c.jsonl.ledger.jsonl").read_text()
+    trellis("data", "caption", manifest, "-o", out, "--model", tmp_path / "nowhere", "--local", code=4)

@@ -80,3 +80,14 @@ def test_a_run_leaves_curves_for_tensorboard_and_its_best_weights(world: World, 
     assert all(torch.equal(best[k], last[k]) for k in last)
     for row in (r for r in rows if "loss" in r):
         assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_curves_are_drawn(world: World, tmp_path: Path) -> None:
+    from PIL import Image
+
+    run = tmp_path / "run"
+    train(world, run, "slat-vae", "loop.log_every=1", "loop.evaluate_every=1", "optimizer.steps=3")
+    assert trellis("train-vae", "--plot", run).strip() == str(run / "curves.png")
+    with Image.open(run / "curves.png") as picture:
+        assert picture.width > 800 and len(picture.convert("RGB").getcolors(1 << 24)) > 50
+    trellis("train-flow", "--plot", tmp_path, code=3)

@@ -73,6 +73,25 @@ Init = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _plot(run: Path | None) -> Path | None:
+    """Draw the curves instead of training; no other argument is then asked for."""
+    if run is not None:
+        from trellis_cli.stages.plot_run import plot_run
+
+        console.result(str(plot_run(run)))
+        raise typer.Exit
+    return run
+
+
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="RUN", callback=_plot, is_eager=True, show_default=False,
+        help="Draw the curves of a run to RUN/curves.png, and train nothing.",
+    ),
+]  # fmt: skip
 MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Stop cleanly after this long.", show_default=False)]
 
 

@@ -16,6 +16,7 @@ def train_vae(
     init: o.Init = None,
     overrides: o.Set = None,
     max_minutes: o.MaxMinutes = None,
+    plot: o.Plot = None,
     device: o.Device = "auto",
     require_gpu: o.RequireGpu = False,
     backend: o.Backend = None,
