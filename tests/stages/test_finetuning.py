@@ -91,3 +91,43 @@ def test_curves_are_drawn(world: World, tmp_path: Path) -> None:
     with Image.open(run / "curves.png") as picture:
         assert picture.width > 800 and len(picture.convert("RGB").getcolors(1 << 24)) > 50
     trellis("train-flow", "--plot", tmp_path, code=3)
+
+
+@pytest.mark.parametrize("recipe", ["structure-flow", "slat-vae"])
+def test_blocks_that_are_run_again_for_their_gradients_learn_the_same(world: World, tmp_path: Path, recipe: str) -> None:
+    args = {"structure-flow": ["network"], "slat-vae": ["encoder", "decoder"]}[recipe]
+    again = [f"{part}.args.use_checkpoint=true" for part in args]
+    for name, more in (("plain", ()), ("again", again)):
+        train(world, tmp_path / name, recipe, *more)
+    plain, checkpointed = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("plain", "again"))
+    assert plain.keys() == checkpointed.keys()
+    for key, value in plain.items():
+        torch.testing.assert_close(checkpointed[key], value, atol=1e-6, rtol=1e-5)
+
+
+def test_float16_is_trained_with_a_loss_scale(world: World, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    run = tmp_path / "run"
+    train(world, run, "structure-flow", "optimizer.precision='float16'", "loop.log_every=1", "optimizer.steps=6")
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    taken = [r for r in rows if "loss" in r]
+    assert taken and all(0 < r["loss"] < 10 and 0 < r["norm"] < 100 for r in taken)
+    with safe_open(run / "checkpoint.safetensors", "pt") as file:
+        extra = json.loads(file.metadata()["trellis"])["extra"]
+    skipped = sum(r.get("skipped", 0) for r in rows)
+    assert extra["log_scale"] == pytest.approx(20 - skipped + 0.001 * len(taken))
+    assert all(v.isfinite().all() for v in weights(run, FLOW).values())
+
+
+def test_a_latent_flow_goes_on_with_the_models_normalisation(world: World, tmp_path: Path) -> None:
+    """Not with that of the new data, by which the borrowed weights would see other latents."""
+    want = json.loads((world.model / "pipeline.json").read_text())["args"]["slat_normalization"]
+    other = {"mean": [1.0] * 4, "std": [2.0] * 4}
+    for k, init in enumerate((world.model, world.runs / "slat-flow")):
+        run = tmp_path / f"run{k}"
+        train(world, run, "slat-flow", init=init)
+        assert json.loads((run / "normalization.json").read_text()) == want
+    (run / "normalization.json").write_text(json.dumps(other))
+    train(world, run, "slat-flow", "optimizer.steps=4")  # what the run began with stays
+    assert json.loads((run / "normalization.json").read_text()) == other

@@ -80,9 +80,10 @@ def _add(panels: dict[str, Lines], panel: str, line: str, step: int, value: floa
     values.append(value)
 
 
-def _smooth(values: Sequence[float], over: float = 0.95) -> list[float]:
-    """A running mean that forgets, without the pull of its beginning."""
+def _smooth(values: Sequence[float]) -> list[float]:
+    """A running mean that forgets after about a fortieth of them, without the pull of its beginning."""
     out, mean, weight = [], 0.0, 0.0
+    over = 1 - 1 / max(3, len(values) / 40)
     for value in values:
         mean, weight = over * mean + (1 - over) * value, over * weight + 1 - over
         out.append(mean / weight)

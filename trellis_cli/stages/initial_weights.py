@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from trellis_cli import console
+from trellis_cli.data.statistics import FILE, Normalization
 from trellis_cli.errors import FileError, MissingError
 from trellis_cli.io.model_folders import load_network, open_model
 
@@ -31,6 +33,22 @@ def borrow_weights(network: nn.Module, source: str, key: str) -> int:
     network.load_state_dict(fitting, strict=False)
     console.note(f"{len(fitting)} of {len(own)} tensors from {stem}")
     return len(fitting)
+
+
+def borrowed_normalization(source: str) -> Normalization:
+    """How the latents were normalised that a run's or a model's flow has learnt from: it goes on with the same.
+
+    Raises:
+        FileError, MissingError: `source` does not say.
+    """
+    if (Path(source) / FILE).is_file():
+        return Normalization.read(Path(source) / FILE)
+    model = open_model(source)
+    try:
+        table = model.pipeline["slat_normalization"]
+        return Normalization(torch.tensor(table["mean"]).float(), torch.tensor(table["std"]).float())
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"model {model.id} does not say how latents are normalised", hint="choose another") from error
 
 
 def _stem(source: str, key: str) -> Path:

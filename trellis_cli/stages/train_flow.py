@@ -25,6 +25,7 @@ from trellis_cli.networks.flow import FlowNetwork
 from trellis_cli.stages.conditioners import image_encoding, text_encoding
 from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures, pictures_group
 from trellis_cli.stages.flow_previews import Previews
+from trellis_cli.stages.initial_weights import borrowed_normalization
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
 from trellis_cli.training.distributed import is_main_process
 from trellis_cli.training.loop import LoopRecipe, torso_dtype, training_device
@@ -94,6 +95,7 @@ class FlowTask:
         encoder: str | Path | None = None,
         *,
         preview: ModelFolder | None = None,
+        normalization: Normalization | None = None,
         device: str = "cpu",
     ) -> None:
         self.recipe, self.data = recipe, data
@@ -113,7 +115,7 @@ class FlowTask:
             )
         self.lottery = Lottery(self.train_ids, self._weights())
         self.dense_tokens = self._dense_tokens()
-        self.normalization = self._normalisation()
+        self.normalization = normalization or self._normalisation()
         self.conditions = self._conditions(
             str(encoder or recipe.condition_encoder or SHIPPED / "mini" / "ckpts"), device
         )
@@ -273,7 +275,12 @@ def train_flow(
     folder = DataFolder(data)
 
     def make(r: FlowRecipe) -> FlowTask:
-        task = FlowTask(r, folder, preview=preview, device=device)
+        given = None
+        if r.stage == "slat-flow" and (run / FILE).is_file():  # a run that goes on
+            given = Normalization.read(run / FILE)
+        elif r.stage == "slat-flow" and init is not None:
+            given = borrowed_normalization(init)
+        task = FlowTask(r, folder, preview=preview, normalization=given, device=device)
         if task.group == "slat" and is_main_process():
             task.normalization.save(run / FILE)
         return task
