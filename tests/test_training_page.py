@@ -34,7 +34,7 @@ def test_the_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for k, path in enumerate(sorted((tmp_path / "toys" / "objects").iterdir())):
         path.rename(meshes / f"thing_number_{chr(97 + k)}.glb")
     found = commands()
-    assert len(found) > 35 and all(words[0] == "trellis" for words in found)
+    assert len(found) > 30 and all(words[0] == "trellis" for words in found)
     for words in found:
         expanded = [p for w in shortened(words)[1:] for p in (sorted(map(str, Path().glob(w))) if "*" in w else [w])]
         said = trellis(*expanded)

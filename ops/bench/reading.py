@@ -2,9 +2,9 @@
 
     python ops/bench/reading.py WORK --parts 10
 
-One part is written, and copied under other ids: reading does not know. Every asset is read once, in random order,
-by a data folder that keeps none in memory, as on a set that does not fit there. Files are read before the clock runs, so
-that the system has them in its memory where they fit: this is the program's own share, not the disk's.
+One part is written, and copied under other ids: reading does not know. Assets are read in random order by a data folder
+that keeps none in memory, as of a set that does not fit there. The files are read before the clock runs, so that the
+system has them in its memory where they fit: this is the program's own share, not the disk's.
 """
 
 import argparse

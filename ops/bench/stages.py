@@ -1,7 +1,7 @@
 """Objects an hour of the stages that prepare data, on toys, and where the time of each goes.
 
-    python ops/bench/stages.py WORK --num 1000 --workers 2
-    python ops/bench/stages.py WORK --profile
+python ops/bench/stages.py WORK --num 1000 --workers 2
+python ops/bench/stages.py WORK --profile
 """
 
 import argparse
@@ -35,13 +35,19 @@ def command(stage: str, work: Path, *more: str) -> list[str]:
 def measure(work: Path, num: int, workers: int) -> None:
     run = [sys.executable, "-m", "trellis_cli"]
     one = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    subprocess.run([*run, "data", "export", "toybox", "--num", str(num), "-o", str(work / "data"), "--quiet"], check=True)
+    subprocess.run(
+        [*run, "data", "export", "toybox", "--num", str(num), "-o", str(work / "data"), "--quiet"], check=True
+    )
     for stage in STAGES:
         start = time.perf_counter()
         subprocess.run([*run, *command(stage, work, "--workers", str(workers))], check=True, env=one)
         seconds = time.perf_counter() - start
         size = (work / f"{stage}.h5").stat().st_size
-        told = {"stage": stage, "objects_an_hour": round(num / seconds * 3600), "mb_an_object": round(size / num / 1e6, 3)}
+        told = {
+            "stage": stage,
+            "objects_an_hour": round(num / seconds * 3600),
+            "mb_an_object": round(size / num / 1e6, 3),
+        }
         print(json.dumps(told), flush=True)  # noqa: T201
 
 

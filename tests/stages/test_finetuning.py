@@ -94,7 +94,7 @@ def test_curves_are_drawn(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["structure-flow", "slat-vae"])
-def test_blocks_that_are_run_again_for_their_gradients_learn_the_same(world: World, tmp_path: Path, recipe: str) -> None:
+def test_blocks_run_again_for_their_gradients_learn_the_same(world: World, tmp_path: Path, recipe: str) -> None:
     args = {"structure-flow": ["network"], "slat-vae": ["encoder", "decoder"]}[recipe]
     again = [f"{part}.args.use_checkpoint=true" for part in args]
     for name, more in (("plain", ()), ("again", again)):

@@ -283,7 +283,7 @@ def _create(h5: h5py.Group, name: str, spec: Group, first: Asset | None, sizes: 
     else:
         rest = tuple(s if isinstance(s, int) else 0 for s in field_.shape[1:])
     shape = (lead, *rest)
-    packable = lead and name != "images" and int(np.prod(shape)) > 4096
+    packable = lead and field_.compressed and int(np.prod(shape)) > 4096
     row = max(int(np.prod(rest, dtype=np.int64)), 1)
     chunks = (min(lead, max(1, 65536 // row)), *rest) if packable else None
     extra = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if packable else {}
