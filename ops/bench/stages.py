@@ -20,7 +20,7 @@ STAGES = {
     "featurize": ["voxelize.h5", "render.h5"],
 }
 PLACES = {  # what a stage spends its time on: functions by their names in a profile
-    "voxelize": ["read_mesh", "voxelize", "write_stage"],
+    "voxelize": ["read_mesh", "voxelize_file", "write_stage"],
     "render": ["read_mesh", "render_views", "encode_png", "write_stage"],
     "featurize": ["asset", "decode_views", "feature_maps", "view_average", "write_stage"],
 }
