@@ -91,6 +91,12 @@ views=$job
 submit surfaces "$(after afterok $exported)" 1 "${CPU_JOB[@]}" -- \
     trellis render "$objects" -o "$WORK/surfaces/views/part-%a.h5" "${SURFACES[@]}" --depth --normal "${BATCH[@]}"
 surfaces=$job
+conditions=
+if [ "${#CONDITIONS[@]}" -gt 0 ]; then # pictures for flows from images; without, those take the views
+    submit conditions "$(after afterok $exported)" 1 "${CPU_JOB[@]}" -- \
+        trellis render "$objects" -o "$WORK/data/conditions/part-%a.h5" "${CONDITIONS[@]}" --conditions "${BATCH[@]}"
+    conditions=$job
+fi
 # A shard's features need the same shard's voxels and views alone: task k waits for the tasks k.
 submit featurize "$(after aftercorr $voxels $views)" 1 "${GPU_JOB[@]}" -- \
     trellis featurize "$WORK/data/voxels/part-%a.h5" "$WORK/data/views/part-%a.h5" \
@@ -108,6 +114,9 @@ submit encode "$(after afterok $encoders)" 1 "${GPU_JOB[@]}" -- \
     trellis encode "$WORK/data/features/part-%a.h5" -o "$WORK/data/latents/part-%a.h5" --model "$WORK/encoders" \
     "${BATCH[@]}"
 latents=$job
+submit stats "$(after afterok $latents)" 0 "${CPU_JOB[@]}" -- \
+    trellis stats "$WORK/data" -o "$WORK/data/normalization.json"
+stats=$job
 
 train mesh-decoder "$(after afterok $latents $surfaces)" surfaces
 decoders=$job
@@ -116,7 +125,11 @@ decoders="$decoders $job"
 flows=
 runs=("$WORK"/runs/{structure-vae,slat-vae,mesh-decoder,rf-decoder})
 for flow in "${FLOWS[@]}"; do
-    train "$flow" "$(after afterok $latents)" data
+    case $flow in
+        *image*) train "$flow" "$(after afterok $latents $stats $conditions)" data ;;
+        *slat*) train "$flow" "$(after afterok $latents $stats)" data ;;
+        *) train "$flow" "$(after afterok $latents)" data ;;
+    esac
     flows="$flows $job"
     runs+=("$WORK/runs/$flow")
 done

@@ -104,6 +104,8 @@ RESOLUTION=16
 BATCH=()
 VIEWS=(--num-views 4 --size 64)
 SURFACES=(--num-views 4 --size 32)
+CONDITIONS=(--num-views 2 --size 32)
+FLOWS=(structure-flow slat-flow image-structure-flow)
 CPU_JOB=(--cpus-per-task=1)
 GPU_JOB=(--cpus-per-task=1)
 TRAINING=(--ntasks=1 --cpus-per-task=1)
@@ -121,6 +123,8 @@ decoder.args={$trunk, representation_config = $gaussians}"
 [mesh-decoder]="decoder.args={$trunk, num_norm_groups = 4, representation_config = {use_color = true}}"
 [rf-decoder]="decoder.args={$trunk, representation_config = {rank = 2, dim = 2}}"
 [structure-flow]="network.args={resolution = 4, in_channels = 4, out_channels = 4, $flow}
+source_weights={}"
+[image-structure-flow]="network.args={resolution = 4, in_channels = 4, out_channels = 4, ${flow//384/172}}
 source_weights={}"
 [slat-flow]="network.args={resolution = 16, in_channels = 4, out_channels = 4, io = 'packed', $flow}
 source_weights={}"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trellis_cli.errors import DiskError, FileError, TrellisError
+from trellis_cli.errors import DiskError, FileError, MissingError, RecipeError, TrellisError
 from trellis_cli.training import state
 from trellis_cli.training.loop import LoopRecipe, train
 from trellis_cli.training.micro_batches import Item, item_generator
@@ -284,3 +284,22 @@ def test_damaged_checkpoint_is_named(tmp_path):
 def test_each_asset_of_each_step_draws_its_own():
     draws = {float(torch.rand((), generator=item_generator(1, step, rank))) for step in range(4) for rank in range(2)}
     assert len(draws) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": 0}, {"precision": "float8"}, {"schedule": "linear"}, {"memory": 1.0}, {"spike": -1.0},
+        {"learning_rate": float("nan")}, {"ema_decay": 1.0}, {"max_tokens": -1},
+    ],
+)  # fmt: skip
+def test_values_that_no_training_can_have(wrong):
+    with pytest.raises(RecipeError, match=f"optimizer.{next(iter(wrong))} is"):
+        replace(recipe(1), **wrong)
+
+
+def test_unknown_trackers_are_named(tmp_path):
+    with pytest.raises(RecipeError, match="no tracker 'paper'"):
+        train(Regression(), recipe(1), replace(LOOP, trackers=("paper",)), tmp_path, seed=5, device="cpu")
+    with pytest.raises(MissingError, match="wandb"):
+        train(Regression(), recipe(1), replace(LOOP, trackers=("wandb",)), tmp_path, seed=5, device="cpu")

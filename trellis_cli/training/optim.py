@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from trellis_cli.errors import RecipeError
+
 CLIP_WINDOW = 1000  # gradient norms remembered; the published training clips at their 95th percentile
 CLIP_CEILING = 1.0
+SCHEDULES, PRECISIONS = ("constant", "cosine"), ("auto", "bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,21 @@ class OptimizerRecipe:
     max_tokens: int = 0
     memory: float = 0.0
     spike: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        allowed: dict[str, bool] = {
+            "learning_rate": 0 <= self.learning_rate < math.inf, "batch": self.batch >= 1, "steps": self.steps >= 0,
+            "weight_decay": self.weight_decay >= 0, "warmup": self.warmup >= 0,
+            "schedule": self.schedule in SCHEDULES, "ema_decay": 0 <= self.ema_decay < 1,
+            "precision": self.precision in PRECISIONS, "micro_batch": self.micro_batch >= 0,
+            "max_tokens": self.max_tokens >= 0, "memory": 0 <= self.memory < 1, "spike": self.spike >= 0,
+        }  # fmt: skip
+        for name, fine in allowed.items():
+            if not fine:
+                words = {"schedule": SCHEDULES, "precision": PRECISIONS}.get(name, ())
+                hint = f"one of: {', '.join(words)}" if words else "see docs/training.md"
+                raise RecipeError(f"optimizer.{name} is {getattr(self, name)!r}", hint=hint)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then constant or a cosine to 0."""
