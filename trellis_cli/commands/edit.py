@@ -44,6 +44,9 @@ def edit(
     dtype: o.Dtype = "auto",
     require_gpu: o.RequireGpu = False,
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     backend: o.Backend = None,
     keep_loaded: o.KeepLoaded = None,
     overwrite: o.Overwrite = False,
@@ -61,7 +64,10 @@ def edit(
     Example:  trellis edit house.slat.h5 --box "0.1,-0.5,0,0.5,0.5,0.5" --text "a round tower" -o tower.slat.h5
     Example:  trellis edit chair.slat.h5 --mask seat.glb --image leather.png --preview seat.png
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu, workers=workers,
+        item_timeout=item_timeout, worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
         from trellis_cli.io.model_folders import open_model
         from trellis_cli.session import parse_shard
         from trellis_cli.stages import edit as stage

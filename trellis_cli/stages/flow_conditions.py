@@ -1,6 +1,6 @@
 """What a flow is conditioned on in training: an asset's captions, or its views. Each is encoded once and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,17 +27,13 @@ class _Kept:
         self._by_key: dict[Any, Encoded] = {}
         self._bytes = 0
 
-    def add(self, keys: Sequence[Any], encoded: Condition) -> None:
-        encoded = encoded.to("cpu")
-        for i, key in enumerate(keys):
-            one = encoded[i]
+    def condition(self, keys: Sequence[Any], encode: Callable[[Any], Condition]) -> Condition:
+        """The conditions of keys; what is not kept is encoded, one by one: in a batch the last digits of one would
+        depend on the others, and so a run that goes on on what it happens to have kept."""
+        for key in (k for k in dict.fromkeys(keys) if k not in self._by_key):
+            one = encode(key).to("cpu")
             self._by_key[key] = one.tokens.half(), None if one.pooled is None else one.pooled[0]
             self._bytes += 2 * one.tokens.numel()
-
-    def missing(self, keys: Sequence[Any]) -> list[Any]:
-        return [key for key in dict.fromkeys(keys) if key not in self._by_key]
-
-    def condition(self, keys: Sequence[Any]) -> Condition:
         pairs = [self._by_key[key] for key in keys]
         lengths = torch.tensor([0, *(len(tokens) for tokens, _ in pairs)])
         pooled = [vector for _, vector in pairs if vector is not None]
@@ -85,10 +81,7 @@ class Captions:
         return captions[int(torch.randint(len(captions), (1,), generator=generator))]
 
     def __call__(self, picks: Sequence[str | None], mirrored: Sequence[bool]) -> Condition:
-        texts = [text or "" for text in picks]
-        if new := self._kept.missing(texts):
-            self._kept.add(new, self.encoder.encode(new))
-        return self._kept.condition(texts)
+        return self._kept.condition([text or "" for text in picks], lambda text: self.encoder.encode([text]))
 
     def show(self, pick: str | None, size: int) -> tuple[str, list[np.ndarray]]:
         return pick or "", []
@@ -120,9 +113,7 @@ class ViewPictures:
 
     def __call__(self, picks: Sequence[tuple[str, int] | None], mirrored: Sequence[bool]) -> Condition:
         keys = [None if pick is None else (*pick, flip) for pick, flip in zip(picks, mirrored, strict=True)]
-        if new := self._kept.missing(keys):
-            self._kept.add(new, self._encoded(new))
-        return self._kept.condition(keys)
+        return self._kept.condition(keys, self._encoded)
 
     def show(self, pick: tuple[str, int] | None, size: int) -> tuple[str, list[np.ndarray]]:
         if pick is None:
@@ -142,14 +133,14 @@ class ViewPictures:
             self._usable[id_] = torch.nonzero(inside)[:, 0].tolist() or list(range(len(place)))
         return self._usable[id_]
 
-    def _encoded(self, keys: Sequence[tuple[str, int, bool] | None]) -> Condition:
-        """The tokens of pictures; zeros, as many as a picture has, where there is none."""
+    def _encoded(self, key: tuple[str, int, bool] | None) -> Condition:
+        """The tokens of a picture; zeros, as many as a picture has, where there is none."""
         size = self.tokens.image_size
-        pictures = [torch.zeros(4, size, size) if k is None else self._picture(k[0], k[1], flip=k[2]) for k in keys]
-        out = self.tokens(torch.stack(pictures).to(self.device))
-        there = torch.tensor([k is not None for k in keys], device=out.tokens.device)
-        pooled = None if out.pooled is None else out.pooled * there[:, None]
-        return Condition(out.tokens * there.repeat_interleave(out.offsets.diff())[:, None], out.offsets, pooled)
+        picture = torch.zeros(4, size, size) if key is None else self._picture(key[0], key[1], flip=key[2])
+        out = self.tokens(picture[None].to(self.device))
+        if key is not None:
+            return out
+        return Condition(torch.zeros_like(out.tokens), out.offsets, None if out.pooled is None else out.pooled * 0)
 
     def _picture(self, id_: str, view: int, *, flip: bool) -> Float[Tensor, "4 s s"]:
         cropped = self._cropped(id_, view)

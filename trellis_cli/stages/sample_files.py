@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from trellis_cli import console
+from trellis_cli import console, workers
 from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import aside
@@ -65,6 +65,8 @@ def write_each(
         TrellisError: the error of the only item there was.
         SomeFailed: some of several failed.
     """
+    if workers.asked().apart:
+        raise UsageError("--workers and the limits of items need one file for all", hint=f"-o {folder.name}.slat.h5")
     targets = {item.id: folder / f"{names[item.id]}.slat.h5" for item in items}
     if len(set(targets.values())) < len(targets):
         twice = next(path for path in targets.values() if list(targets.values()).count(path) > 1)

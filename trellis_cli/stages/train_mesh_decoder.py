@@ -12,6 +12,7 @@ from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.views import Views, decode_views
 from trellis_cli.errors import FileError
 from trellis_cli.geometry.packed import Packed
+from trellis_cli.io.pictures import save_grid, to_uint8
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.heads import CubeFields, MeshDecoder
@@ -46,6 +47,7 @@ class MeshDecoderRecipe:
     loop: LoopRecipe = field(default_factory=LoopRecipe)
 
 
+NUM_SHOWN = 6
 MeshBatch = tuple[Packed, list[tuple[Views, list[int]]]]  # latents; of each asset views, and which are to be drawn
 
 
@@ -86,6 +88,31 @@ class MeshDecoderTask:
             every = bool(self.recipe.loss.signed_distance)
             views.append((self._views(item.what, None if every else picks), picks if every else [*range(len(picks))]))
         return tokens(self.data, "slat", [item.what for item in items]), views
+
+    def _save_sheet(self, module: nn.Module, path: Path) -> None:
+        device = next(module.parameters()).device
+        columns = []
+        for id_ in (self.test_ids or self.train_ids)[:NUM_SHOWN]:
+            fields: CubeFields = module(tokens(self.data, "slat", [id_]).to(device))[0]
+            surface = isosurface(
+                fields.coords, fields.sdf, fields.deform, fields.weights, fields.attributes,
+                resolution=self.fine_resolution,
+            )  # fmt: skip
+            views = self._views(id_, [0])
+            assert views.normal is not None
+            mask = views.alpha[0, 0, :, :, None]
+            truth = views.rgb[0].permute(1, 2, 0) * mask, (views.normal[0] + 1) / 2 * mask
+            made = truth[0] * 0, truth[0] * 0
+            if len(surface.faces):
+                camera = views.cameras.to(device)
+                drawn = render_differentiable(
+                    surface.vertices, surface.faces, surface.attributes, camera.extrinsics[0], camera.intrinsics[0],
+                    self.size,
+                )  # fmt: skip
+                made = drawn.attributes[..., :3], (drawn.normals + 1) / 2 * drawn.seen[..., None]
+            columns.append([to_uint8(picture) for picture in (*truth, *made)])
+        rows = [picture for row in zip(*columns, strict=True) for picture in row]
+        save_grid(path, rows, columns=len(columns))
 
     def _views(self, id_: str, picks: list[int] | None) -> Views:
         views = decode_views(self.data.views(id_, picks))
@@ -171,8 +198,10 @@ class MeshDecoderTask:
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """The loss at fixed views of up to eight assets of each split."""
+        """The loss at fixed views of up to eight assets of each split; a sheet of a few held-out assets from one view,
+        the true colours and normals above those of the mesh."""
         scores = {}
+        self._save_sheet(module, folder / f"{step:06d}.png")
         for name, ids in (("train", self.train_ids), ("test", self.test_ids)):
             losses = []
             for id_ in ids[:: max(1, len(ids) // 8)][:8]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,11 +12,16 @@ from torch import Tensor, nn
 
 from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.errors import FileError
+from trellis_cli.io.pictures import grid as grid_of
+from trellis_cli.io.pictures import save_picture
 from trellis_cli.stages.training_run import NetworkRecipe
+from trellis_cli.stages.view import sheet_cameras, voxel_row
 from trellis_cli.training import losses
 from trellis_cli.training.loop import LoopRecipe, torso_dtype
 from trellis_cli.training.micro_batches import Item
 from trellis_cli.training.optim import OptimizerRecipe
+
+NUM_SHOWN, SHOWN_SIZE = 6, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +130,23 @@ class StructureVaeTask:
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """Mean intersection over union of the decoded voxels, on both splits (at most 64 assets each)."""
+        """Mean intersection over union of the decoded voxels, on both splits (at most 64 assets each); a sheet of a few
+        held-out assets, the true voxels above the decoded ones."""
+        ids = (self.test_ids or self.train_ids)[:NUM_SHOWN]
+        save_picture(folder / f"{step:06d}.png", np.concatenate([self._pictures(ids), self._pictures(ids, module)]))
         return {f"iou_{name}": self._iou(module, ids[:: max(1, len(ids) // 64)][:64]) for name, ids in
                 (("train", self.train_ids), ("test", self.test_ids)) if ids}  # fmt: skip
+
+    def _pictures(self, ids: list[str], module: nn.Module | None = None) -> np.ndarray:
+        """The voxels of assets in a row, or those that the network makes of them."""
+        drawn = []
+        for id_ in ids:
+            grid = self.grids([id_])
+            if module is not None:
+                grid = module(grid.to(next(module.parameters()).device))[0].cpu()
+            coords = torch.argwhere(grid[0, 0] > 0)
+            drawn += voxel_row(coords, self.resolution, sheet_cameras(1), SHOWN_SIZE)
+        return grid_of(drawn, columns=len(drawn))
 
     def _iou(self, module: nn.Module, ids: list[str]) -> float:
         device = next(module.parameters()).device
