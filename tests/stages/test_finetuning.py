@@ -145,3 +145,18 @@ def test_every_trainer_goes_on_bit_for_bit(world: World, tmp_path: Path, recipe:
     if recipe.startswith(("structure-vae", "slat-vae", "mesh", "rf")):
         pictures = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "samples").iterdir()}
         assert pictures and all((tmp_path / "parts" / "samples" / n).read_bytes() == b for n, b in pictures.items())
+
+
+def test_a_flow_begins_with_a_released_models_weights(tmp_path: Path) -> None:
+    """In the released layout the flows from images have no name of their own, and their torsos are float16."""
+    from tests.published_models import _flows, image_model
+    from trellis_cli.networks.published import build_network
+    from trellis_cli.stages.initial_weights import borrow_weights, borrowed_normalization
+
+    folder = image_model(tmp_path / "released", width=24, conditioner="dinov2_vitl14_reg")
+    for key, (file, name, args) in _flows("img_dit_L", 24).items():
+        network = build_network(name, args)
+        assert borrow_weights(network, str(folder), f"{key}_image") == len(network.state_dict())
+        stored = load_file(folder / "ckpts" / f"{file}.safetensors")
+        assert all(torch.equal(stored[k].float(), v) for k, v in network.state_dict().items())
+    assert borrowed_normalization(str(folder)).std.tolist() == [2.0] * 8

@@ -86,7 +86,6 @@ class StructureVaeTask:
         self.lottery = Lottery(self.train_ids)
         with torch.no_grad():
             self.latent_shape = encoder(torch.zeros(1, 1, *[self.resolution] * 3))[0].shape[1:]
-        self._coords = {i: torch.from_numpy(data.asset("voxels", i)["coords"]).long() for i in data.ids("voxels")}
 
     def networks(self, module: nn.Module) -> dict[str, tuple[NetworkRecipe, nn.Module]]:
         assert isinstance(module, StructureVae)
@@ -98,7 +97,7 @@ class StructureVaeTask:
     def grids(self, ids: list[str]) -> Float[Tensor, "b 1 r r r"]:
         grid = torch.zeros(len(ids), 1, *[self.resolution] * 3)
         for i, id_ in enumerate(ids):
-            x, y, z = self._coords[id_].T
+            x, y, z = torch.from_numpy(self.data.asset("voxels", id_)["coords"]).long().T
             grid[i, 0, x, y, z] = 1
         return grid
 
