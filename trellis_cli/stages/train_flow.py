@@ -116,9 +116,7 @@ class FlowTask:
         self.lottery = Lottery(self.train_ids, self._weights())
         self.dense_tokens = self._dense_tokens()
         self.normalization = normalization or self._normalisation()
-        self.conditions = self._conditions(
-            str(encoder or recipe.condition_encoder or SHIPPED / "mini" / "ckpts"), device
-        )
+        self.conditions = self._conditions(str(encoder or recipe.condition_encoder or OWN_ENCODERS), device)
         if network.cond_channels != self.conditions.channels:
             raise RecipeError(
                 f"the network takes conditions of {network.cond_channels} channels, the encoder gives "
