@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 CLI, OPS = ROOT / "trellis_cli", ROOT / "ops" / "trellis_ops"
 LAYERS = [  # lowest first; packages on one line may import each other, their modules not in a circle
     {"errors", "models"},
-    {"console", "recipes", "invocation"},
+    {"console", "recipes", "invocation", "shards"},
     {"geometry", "representations"},
     {"networks", "flow", "renderers", "training", "data", "metrics", "io"},
-    {"ledger", "workers"},
+    {"ledger", "workers", "parts"},
     {"session"},
     {"stages"},
     {"commands"},

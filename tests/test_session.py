@@ -10,7 +10,8 @@ import pytest
 
 from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.stage_files import Asset, Provenance, open_stage, with_ids
-from trellis_cli.session import Item, Summary, in_shard, parse_shard, run_batch
+from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.shards import in_shard, parse_shard
 
 ITEMS = [Item(f"{k:064x}", f"mesh{k}.glb", k) for k in (2, 0, 3, 1)]
 
@@ -168,7 +169,7 @@ def test_a_full_disk_is_no_bad_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*args: object) -> None:
         raise DiskError("could not be written: no space left", hint="free some")
 
-    monkeypatch.setattr("trellis_cli.session._write_part", full)
+    monkeypatch.setattr("trellis_cli.session.write_part", full)
     work = Work()
     with pytest.raises(TrellisError, match="no space left") as caught:
         _run(tmp_path / "x.h5", work)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_world import trellis
+from tests.tiny_world import FIXED, World, files_of, trellis
 from trellis_cli.stages.export_objects import export_objects
 
 HOOK = """
@@ -26,6 +26,8 @@ if "--as-worker" in sys.orig_argv:
             os.kill(os.getpid(), signal.SIGKILL)
         if "greedy" in path.name:
             keep = bytearray(8 << 30)
+        if "bug" in path.name:
+            raise IndexError("no such vertex")
         if "full" in path.name:
             from trellis_cli.errors import DiskError
             raise DiskError("the disk is full", hint="make room")
@@ -113,3 +115,89 @@ def test_a_manifest_names_the_meshes_of_a_shard(toys: Path, tmp_path: Path) -> N
     changed.write_bytes(changed.read_bytes() + b" ")
     trellis("voxelize", manifest, "-o", tmp_path / "c.h5", "--resolution", 16, code=5)
     assert "not what its manifest says" in next(iter(reasons(tmp_path / "c.h5").values()))
+
+
+def test_the_only_item_ends_the_command_as_it_would_without(toys: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.glb"
+    broken.write_text("no mesh")
+    trellis("voxelize", broken, "-o", tmp_path / "v.h5", "--workers", 2, code=3)
+    spoil(toys, "hang")
+    trellis("voxelize", toys / "hang.glb", "-o", tmp_path / "v.h5", "--item-timeout", 5, code=1)
+    assert not list(tmp_path.glob("v.h5*"))
+
+
+def test_a_bug_costs_its_item_and_is_seen(toys: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    spoil(toys, "bug")
+    out = tmp_path / "v.h5"
+    trellis("voxelize", toys, "-o", out, "--resolution", 16, "--workers", 1, "--item-timeout", 60, code=5)
+    assert reasons(out) == {"bug.glb": "IndexError: no such vertex"}
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_manifests_by_workers_and_in_shards_are_those_of_one_go(toys: Path, tmp_path: Path) -> None:
+    """Export, index, score: the same bytes by two processes, and from three shards put together."""
+    home = toys.parent
+    trellis("data", "export", "toybox", "-o", tmp_path / "two", "--num", 6, "--workers", 2)
+    assert (tmp_path / "two" / "manifest.jsonl").read_bytes() == (home / "manifest.jsonl").read_bytes()
+    assert {p.name for p in (tmp_path / "two" / "objects").iterdir()} == {p.name for p in toys.iterdir()}
+    works = {
+        "index": ("data", "index", "folder", toys),
+        "score": ("data", "score", home / "manifest.jsonl", "--scorer", "simple"),
+    }
+    for name, words in works.items():
+        whole, apart, merged = (home / f"{name}.{kind}.jsonl" for kind in ("whole", "apart", "merged"))
+        trellis(*words, "-o", whole)
+        trellis(*words, "-o", apart, "--workers", 2)
+        assert apart.read_bytes() == whole.read_bytes() and len(whole.read_text().splitlines()) == 6
+        parts = [home / f"{name}.{k}.jsonl" for k in range(3)]
+        for k, part in enumerate(parts):
+            trellis(*words, "-o", part, "--shard", f"{k}/3")
+        assert [len(part.read_text().splitlines()) for part in parts] != [6, 6, 6]
+        trellis("merge", *parts, "-o", merged)
+        assert merged.read_bytes() == whole.read_bytes()
+        assert "done already" in trellis("merge", *parts, "-o", merged)
+    trellis("merge", whole, "-o", home / "apart.h5", code=2)
+    trellis("merge", *parts, "-o", whole.with_name("index.whole.jsonl"), code=2)  # another file is in the way
+
+
+def test_exports_in_shards_put_together_are_those_of_one_go(toys: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / f"part-{k}" for k in range(2)]
+    for k, folder in enumerate(folders):
+        trellis("data", "export", "toybox", "-o", folder, "--num", 6, "--shard", f"{k}/2")
+    merged = tmp_path / "merged.jsonl"
+    trellis("merge", *(folder / "manifest.jsonl" for folder in folders), "-o", merged)
+    rows = [{**json.loads(line), "path": ""} for line in merged.read_text().splitlines()]
+    assert rows == [{**json.loads(line), "path": ""} for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    trellis("voxelize", merged, "-o", tmp_path / "merged.h5", "--resolution", 16)
+    trellis("voxelize", toys, "-o", tmp_path / "whole.h5", "--resolution", 16)
+    assert (tmp_path / "merged.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_latents_are_decoded_by_workers_and_in_shards(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To plain files, to one stage file, to one a latent file: the same bytes, whoever made them."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as this very process has: sums depend on it in their last digits
+    each = tmp_path / "each"
+    world.sample(each, "--workers", 2)
+    world.sample(tmp_path / "alone")
+    assert contents(each) == contents(tmp_path / "alone") and len(contents(each)) == 2
+    for name, words in (
+        ("folder", ("--format", "gaussians")), ("one.h5", ("--format", "gaussians")),
+        ("fields", ("--format", "radiance-field")),
+    ):  # fmt: skip
+        command = ("decode", each, "--model", world.model, *FIXED, *words)
+        trellis(*command, "-o", tmp_path / name)
+        trellis(*command, "-o", tmp_path / f"two-{name}", "--workers", 2)
+        assert contents(tmp_path / name) == contents(tmp_path / f"two-{name}")
+        assert len(contents(tmp_path / name)) == (1 if name == "one.h5" else 2)
+    shards = tmp_path / "shards"
+    for k in range(3):
+        trellis(
+            "decode", each, "--model", world.model, *FIXED, "--format", "gaussians", "-o", shards, "--shard", f"{k}/3"
+        )
+    assert contents(shards) == contents(tmp_path / "folder")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {file.name if path.is_dir() else "": file.read_bytes() for file in files_of(path)}

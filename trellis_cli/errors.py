@@ -1,5 +1,7 @@
 """Errors a user can cause and repair. Each says what is wrong and where, and in `hint` the command that mends it."""
 
+import errno
+
 
 class TrellisError(Exception):
     """Printed as two lines without a traceback; the process exits with `code`."""
@@ -41,10 +43,22 @@ class DiskError(TrellisError):
     """The output cannot be written: the disk is full, or the folder may not be written. No item's fault."""
 
 
+class Unreachable(TrellisError):
+    """A service did not answer, or had no answer, after all retries."""
+
+
 class SomeFailed(TrellisError):
     """A batch went to its end, but some of its items failed; they are listed in a ledger."""
 
     code = 5
+
+
+NO_ITEMS_FAULT = (UsageError, MissingError, DiskError)  # these end a batch; any other error costs its item
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether another library's error is that of a full disk."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def first_line(error: BaseException) -> str:

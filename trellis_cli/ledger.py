@@ -25,6 +25,12 @@ class Ledger:
     def __init__(self, path: Path, work: str) -> None:
         self.path, self.work = path, work
 
+    @classmethod
+    def beside(cls, out: Path, work: str, shard: tuple[int, int] = (0, 1)) -> "Ledger":
+        """`<out>.ledger.jsonl`; each of several shards with one `out` has its own, lest they overwrite them."""
+        part = f".{shard[0]}-of-{shard[1]}" if shard[1] > 1 else ""
+        return cls(out.with_name(f"{out.name}{part}.ledger.jsonl"), work)
+
     @property
     def hint(self) -> str:
         return f"reasons in {self.path}; `--retry-failed` takes those again"

@@ -7,23 +7,23 @@ loses at most the item it was at. When all items are done the parts become the o
 import hashlib
 import json
 import logging
-import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trellis_cli import console, invocation, workers
-from trellis_cli.errors import DiskError, FileError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli import console, workers
+from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
 from trellis_cli.ledger import Item, Ledger, ledger_row
+from trellis_cli.parts import assemble, readable, remove_empty, write_part
 
 if TYPE_CHECKING:
-    from trellis_cli.io.stage_files import Asset, Provenance, StageGroup
+    from trellis_cli.io.stage_files import Asset, Provenance
 
 _log = logging.getLogger(__name__)
-KEPT_BYTES = 256 << 20  # of each group, while an output is put together
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,69 +42,141 @@ class Summary:
         return f"{self.out}: {self.done + self.kept} assets" + (f", {self.failed} failed" if self.failed else "")
 
 
-def parse_shard(text: str | None) -> tuple[int, int]:
-    """`i/n` with 0 <= i < n; None is this task's place in a SLURM array, and outside of one 0/1. Raises UsageError."""
-    if text is None:
-        return _array_task(os.environ)
-    i, slash, n = text.partition("/")
-    if not slash or not i.isdecimal() or not n.isdecimal() or not 0 <= int(i) < int(n):
-        raise UsageError(f"--shard {text!r} is not i/n with 0 <= i < n", hint="for example --shard 0/8 to 7/8")
-    return int(i), int(n)
+class Batch:
+    """One output of a command, while its items are worked on: what is there, what is kept, what failed.
 
+    Args:
+        items: what to do; one that comes twice counts once.
+        work: makes, for one item, one asset for each group of `attrs`.
+        attrs: the groups to write, each with its attributes.
+        bad_inputs: inputs that failed before they had an id: (name, error); they count as failed.
+        in_order: the assets come as the items do, not sorted by id.
 
-def _array_task(environment: Mapping[str, str]) -> tuple[int, int]:
-    """The shard of a task of a SLURM array 0-<n - 1>; (0, 1) outside of an array.
-
-    An array of other numbers, as when a few tasks are submitted again, does not say how many shards there are: guessing
-    would do another part of the work, and no one would notice. Raises UsageError.
+    Raises:
+        TrellisError: the error of the only input there was, as it came.
+        UsageError: another file is in the way, or `out` is no .h5.
     """
-    if "SLURM_ARRAY_TASK_ID" not in environment:
-        return 0, 1
-    names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT")
-    try:
-        task, low, high, count = (int(environment[name]) for name in names)
-    except (KeyError, ValueError):
-        task, low, high, count = -1, -1, -1, -1
-    if low != 0 or high != count - 1 or not 0 <= task < count:
-        raise UsageError(
-            "this task's SLURM array is not 0-<n - 1>, so its shard is not known",
-            hint="pass --shard $SLURM_ARRAY_TASK_ID/<n>, n as in the whole array",
-        )
-    return task, count
 
+    def __init__(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Item], "Mapping[str, Asset]"],
+        out: Path,
+        provenance: "Provenance",
+        attrs: Mapping[str, Mapping[str, Any]],
+        *,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+        bad_inputs: Sequence[tuple[str, TrellisError]] = (),
+        in_order: bool = False,
+    ) -> None:
+        if out.suffix.lower() != ".h5":
+            raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
+        self.items = list({item.id: item for item in items}.values())
+        self.single = len(self.items) + len(bad_inputs) == 1
+        if self.single and bad_inputs:
+            raise bad_inputs[0][1]
+        self.out, self.work, self.provenance, self.attrs, self.in_order = out, work, provenance, attrs, in_order
+        ids = {item.id for item in self.items}
+        key = _key(_work(provenance.attributes(), ids))
+        self.folder = out.with_name(out.name + ".parts") / key
+        self.ledger = Ledger.beside(out, key)
+        before = {} if overwrite else self.ledger.read()
+        self.failures = {} if self.single else {k: v for k, v in before.items() if k in ids}
+        left_out = set() if retry_failed else set(self.failures)
+        for name, error in bad_inputs:
+            self.failures[name] = ledger_row(name, name, error)
+        self.kept = None if overwrite else _finished(out, provenance, attrs, ids, set(before))
+        for id_ in self.kept or ():
+            self.failures.pop(id_, None)
+        self.skip = left_out | (self.kept or set())
+        self.done: set[str] = set()
+        self.error: TrellisError | None = None  # of the only item
 
-def in_shard(id_: str, shard: tuple[int, int]) -> bool:
-    """Whether an id belongs to this shard: by a stable hash of the id, whatever else is in the set."""
-    return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) % shard[1] == shard[0]
+    def __enter__(self) -> "Batch":
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        """Also after Ctrl-C: the ledger knows what failed so far."""
+        self.ledger.write(self.failures)
+        remove_empty(self.folder)
 
-class _Lazy(Sequence["dict[str, Any]"]):
-    """The assets of one group: some in parts, files of one asset each, the others at a place in the old output."""
+    def keep(self, item: Item) -> None:
+        """Work on one item, unless its part is there."""
+        part = self.folder / f"{item.id}.h5"
+        if not readable(part, self.attrs):
+            write_part(part, self.work(item), self.provenance, self.attrs)
 
-    def __init__(self, sources: "Sequence[Path | int]", name: str, old: "StageGroup | None") -> None:
-        self.sources, self.name, self.old = sources, name, old
-        self._read: dict[int, dict[str, Any]] = {}
-        self._room = KEPT_BYTES
+    def begin(self, item: Item) -> None:
+        self.failures.pop(item.id, None)
 
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __getitem__(self, index: int) -> "dict[str, Any]":  # type: ignore[override]
-        from trellis_cli.io.stage_files import open_stage
-
-        if index in self._read:
-            return self._read[index]
-        source = self.sources[index]
-        if isinstance(source, int):
-            assert self.old is not None
-            asset = self.old.asset(source)
+    def ended(self, item: Item, error: TrellisError | None) -> None:
+        """Take note of an item that is kept, or why it is not."""
+        if error is None:
+            self.done.add(item.id)
+        elif self.single:
+            self.error = error
         else:
-            with open_stage(source) as file:
-                asset = file.group(self.name).asset(0)
-        self._room -= sum(a.nbytes for a in asset.values())
-        if self._room > 0:  # writing takes two visits, and opening a part costs more than reading it
-            self._read[index] = asset
-        return asset
+            _log.warning("%s: %s", item.name, error.problem)
+            self.failures[item.id] = ledger_row(item.id, item.name, error)
+
+    def finish(self) -> Summary:
+        """Make the output of all that is kept.
+
+        Raises:
+            TrellisError: the error of the only item, as it came.
+            SomeFailed: some of several failed; the output holds the others, the ledger the reasons.
+        """
+        self.ledger.write(self.failures)
+        if self.error is not None:
+            raise self.error
+        kept = self.kept or set()
+        if self.kept is None or self.done:
+            self._assemble(kept)
+            shutil.rmtree(self.folder.parent, ignore_errors=True)
+        else:  # there all along; perhaps with parts of a run that was killed just before its end
+            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_empty(self.folder)
+        summary = Summary(self.out, len(self.done), len(kept), len(self.failures))
+        if self.failures:
+            console.note(summary.text)
+            total = summary.failed + summary.done + summary.kept
+            raise SomeFailed(f"{summary.failed} of {total} inputs failed", hint=self.ledger.hint)
+        return summary
+
+    def _assemble(self, kept: set[str]) -> None:
+        held = self.done | kept
+        if not held and self.failures:
+            first = next(iter(self.failures.values()))["reason"]
+            raise SomeFailed(f"all {len(self.failures)} inputs failed, the first: {first}", hint=self.ledger.hint)
+        order = [item.id for item in self.items if item.id in held] if self.in_order else sorted(held)
+        assemble(self.out, order, kept, self.folder, self.provenance, self.attrs)
+
+
+def run_batches(batches: Sequence[Batch], *, what: str) -> Iterator[Batch]:
+    """Do the items of several outputs, all by the same workers; each batch comes, to be finished, when its last item
+    has ended.
+
+    Raises:
+        TrellisError: what is no fault of an item: a full disk, missing weights. What was finished is kept.
+    """
+    items = [Item(f"{k}/{i.id}", i.name, (batch, i)) for k, batch in enumerate(batches) for i in batch.items]
+    skip = {item.id for item in items if item.payload[1].id in item.payload[0].skip}
+    left = Counter(item.payload[0] for item in items if item.id not in skip)
+    with ExitStack() as stack:
+        for batch in batches:
+            stack.enter_context(batch)
+        ended = workers.each(
+            items, lambda item: item.payload[0].keep(item.payload[1]), skip=skip, what=what,
+            begin=lambda item: item.payload[0].begin(item.payload[1]),
+        )  # fmt: skip
+        yield from (batch for batch in batches if not left[batch])
+        for item, _, error in ended:
+            batch, own = item.payload
+            batch.ended(own, error)
+            left[batch] -= 1
+            if not left[batch]:
+                yield batch
 
 
 def run_batch(
@@ -113,107 +185,13 @@ def run_batch(
     out: Path,
     provenance: "Provenance",
     attrs: Mapping[str, Mapping[str, Any]],
-    *,
-    overwrite: bool = False,
-    retry_failed: bool = False,
-    bad_inputs: Sequence[tuple[str, TrellisError]] = (),
-    in_order: bool = False,
+    **options: Any,
 ) -> Summary:
-    """Do the work for every item and write one stage file, its assets sorted by id or, `in_order`, as the items come.
-
-    Args:
-        work: makes, for one item, one asset for each group of `attrs`.
-        attrs: the groups to write, each with its attributes.
-        bad_inputs: inputs that failed before they had an id: (name, error); they count as failed.
-
-    Raises:
-        TrellisError: the error of the only input there was, as it came.
-        SomeFailed: some of several failed; the output holds the others, `<out>.ledger.jsonl` the reasons.
-        UsageError: another file is in the way, or `out` is no .h5.
-    """
-    if out.suffix.lower() != ".h5":
-        raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
-    items = list({item.id: item for item in items}.values())
-    single = len(items) + len(bad_inputs) == 1
-    if single and bad_inputs:
-        raise bad_inputs[0][1]
-    ids = {item.id for item in items}
-    key = _key(_work(provenance.attributes(), ids))
-    folder = out.with_name(out.name + ".parts") / key
-    ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), key)
-    failed_before = {} if overwrite else ledger.read()
-    failures = {} if single else {k: v for k, v in failed_before.items() if k in ids}
-    left_out = set() if retry_failed else set(failures)
-    for name, error in bad_inputs:
-        failures[name] = ledger_row(name, name, error)
-    kept = None if overwrite else _finished(out, provenance, attrs, ids, set(failed_before))
-    for id_ in kept or ():
-        failures.pop(id_, None)
-    todo = [i for i in items if i.id not in (kept or ()) and i.id not in left_out]
-    if kept is not None and not todo:
-        ledger.write(failures)
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed just before its end
-        _remove_empty(folder)
-        return _close(Summary(out, 0, len(kept), len(failures)), ledger)
-    done = set(kept or ())
-
-    def keep(item: Item) -> None:
-        """Work on one item, unless its part is there."""
-        part = folder / f"{item.id}.h5"
-        if not _readable(part, attrs):
-            _write_part(part, work(item), provenance, attrs)
-
-    if invocation.role():
-        workers.serve(todo, keep, lambda item, error: ledger_row(item.id, item.name, error))
-    with ledger.closing(failures):
-
-        def begin(item: Item) -> None:
-            failures.pop(item.id, None)
-
-        for item, row in _worked(todo, begin, keep, single=single, what=f"trellis {provenance.command}", folder=folder):
-            failures.pop(item.id, None)
-            if row is None:
-                done.add(item.id)
-            else:
-                _log.warning("%s: %s", item.name, row["reason"])
-                failures[item.id] = row
-    if not done and failures:
-        _remove_empty(folder)
-        raise SomeFailed(
-            f"all {len(failures)} inputs failed, the first: {next(iter(failures.values()))['reason']}",
-            hint=ledger.hint,
-        )
-    order = [i.id for i in items if i.id in done] if in_order else sorted(done)
-    _assemble(out, order, kept or set(), folder, provenance, attrs)
-    shutil.rmtree(folder.parent, ignore_errors=True)
-    kept_count = len(kept or ())
-    return _close(Summary(out, len(done) - kept_count, kept_count, len(failures)), ledger)
-
-
-def _worked(
-    todo: Sequence[Item],
-    begin: Callable[[Item], None],
-    keep: Callable[[Item], None],
-    *,
-    single: bool,
-    what: str,
-    folder: Path,
-) -> "Iterator[tuple[Item, dict[str, str] | None]]":
-    """Each item with None once it is kept, or with what the ledger says of it. Raises what is no fault of one item."""
-    if workers.asked().apart:
-        yield from console.track(workers.work_apart(todo), total=len(todo), what=what)
-        return
-    for item in console.track(todo, total=len(todo), what=what):
-        begin(item)
-        try:
-            keep(item)
-        except TrellisError as error:
-            if single or isinstance(error, UsageError | MissingError | DiskError):
-                _remove_empty(folder)
-                raise
-            yield item, ledger_row(item.id, item.name, error)
-        else:
-            yield item, None
+    """Do the work for every item and write one stage file; arguments and errors as of `Batch` and its `finish`."""
+    (batch,) = run_batches(
+        [Batch(items, work, out, provenance, attrs, **options)], what=f"trellis {provenance.command}"
+    )  # fmt: skip
+    return batch.finish()
 
 
 def in_the_way(path: Path) -> UsageError:
@@ -222,16 +200,6 @@ def in_the_way(path: Path) -> UsageError:
         f"{path} exists and was not made by this very command",
         hint="pass --overwrite to replace it, or choose another -o",
     )
-
-
-def _close(summary: Summary, ledger: Ledger) -> Summary:
-    if summary.failed:
-        console.note(summary.text)
-        raise SomeFailed(
-            f"{summary.failed} of {summary.failed + summary.done + summary.kept} inputs failed",
-            hint=ledger.hint,
-        )
-    return summary
 
 
 def _work(attributes: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
@@ -273,67 +241,6 @@ def _finished(
     except (FileError, ValueError, TypeError):  # no stage file, or one whose provenance is not ours
         pass
     raise in_the_way(out)
-
-
-def _write_part(part: Path, assets: "Mapping[str, Asset]", provenance: "Provenance", attrs: Mapping[str, Any]) -> None:
-    """Without the parameters: with a long list of prompts in each, the parts would fill a disk."""
-    from trellis_cli.io.stage_files import Provenance, write_stage
-
-    short = Provenance(provenance.command, {}, seed=provenance.seed)
-    write_stage(part, {name: ([assets[name]], attrs[name]) for name in attrs}, short)
-
-
-def _readable(part: Path, attrs: Mapping[str, Any]) -> bool:
-    from trellis_cli.io.stage_files import open_stage
-
-    if not part.exists():
-        return False
-    try:
-        with open_stage(part) as file:
-            return all(len(file.group(name)) == 1 for name in attrs)
-    except FileError:
-        return False
-
-
-def _assemble(
-    out: Path,
-    order: Sequence[str],
-    kept: set[str],
-    folder: Path,
-    provenance: "Provenance",
-    attrs: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """Write the output anew from what it holds already and the parts of all else; until it is whole, nothing goes."""
-    from trellis_cli.io.stage_files import open_stage, write_stage
-
-    with ExitStack() as stack:
-        old: dict[str, StageGroup] = {}
-        if kept:
-            file = stack.enter_context(open_stage(out))
-            old = {name: file.group(name) for name in attrs}
-        groups = {}
-        for name in attrs:
-            places = {id_: k for k, id_ in enumerate(old[name].ids)} if kept else {}
-            sources = [places[i] if i in kept else folder / f"{i}.h5" for i in order]
-            groups[name] = (_Lazy(sources, name, old.get(name)), attrs[name])
-        write_stage(out, groups, provenance)
-
-
-def _remove_empty(folder: Path) -> None:
-    for path in (folder, folder.parent):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-
-
-def iter_groups(paths: Sequence[Path], group: str) -> "Iterator[tuple[Path, int, Any]]":
-    """Every asset of `group` in the given stage files: (path, index, group)."""
-    from trellis_cli.io.stage_files import open_stage
-
-    for path in paths:
-        with open_stage(path) as file:
-            opened = file.group(group)
-            for index in range(len(opened)):
-                yield path, index, opened
 
 
 def backend_choices(texts: Sequence[str]) -> dict[str, str]:

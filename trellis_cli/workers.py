@@ -7,25 +7,27 @@ The parent writes an item's id to a worker's stdin; the worker answers one line 
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from trellis_cli import errors, invocation
-from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
+from trellis_cli import console, errors, invocation
+from trellis_cli.errors import NO_ITEMS_FAULT, DiskError, TrellisError, first_line, is_full
 
 if TYPE_CHECKING:
     from trellis_cli.ledger import Item
 
+_log = logging.getLogger(__name__)
 START = 600.0  # seconds for a worker to come up, with its libraries and networks still to load
 
 
@@ -61,16 +63,49 @@ def asked() -> Workers:
     return _asked.get()
 
 
-Ended = tuple["Item", dict[str, str] | None]  # an item, and what the ledger says of it where it failed
+Ended = tuple["Item", Any, TrellisError | None]  # an item, what its work gave, why it failed
 
 
-def work_apart(items: Sequence["Item"]) -> Iterator[Ended]:
-    """Have every item worked on by worker processes; they come in the order they end.
+def each(
+    items: Sequence["Item"],
+    do: Callable[["Item"], Any],
+    *,
+    what: str,
+    skip: Set[str] = frozenset(),
+    begin: Callable[["Item"], object] = lambda item: None,
+) -> Iterator[Ended]:
+    """Do every item, here or by worker processes as was `asked_for`; they come in the order they end.
+
+    In a worker itself this does as it is told, and does not return.
+
+    Args:
+        do: does one item and keeps it, or gives what JSON can say.
+        what: the command, for the progress bar.
+        skip: ids of items that are not to be done. (A worker that starts late may find more done than its parent did.)
+        begin: is told of an item before it is done.
 
     Raises:
-        TrellisError: what a worker met that is no fault of an item: a full disk, missing weights. The others stop.
+        TrellisError: what is no fault of an item: a full disk, missing weights. The others stop.
     """
-    pool = _Pool(_asked.get(), deque(items))
+    if invocation.role():
+        _serve(items, do)
+    todo = [item for item in items if item.id not in skip]
+    if _asked.get().apart:
+        yield from console.track(_apart(todo, begin), total=len(todo), what=what)
+        return
+    for item in console.track(todo, total=len(todo), what=what):
+        begin(item)
+        try:
+            value, failed = do(item), None
+        except NO_ITEMS_FAULT:
+            raise
+        except TrellisError as error:
+            value, failed = None, error
+        yield item, value, failed
+
+
+def _apart(todo: Sequence["Item"], begin: Callable[["Item"], object]) -> Iterator[Ended]:
+    pool = _Pool(_asked.get(), deque(todo), begin)
     try:
         while pool.todo or pool.busy:
             yield from pool.turn()
@@ -88,8 +123,8 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, workers: Workers, todo: "deque[Item]") -> None:
-        self.workers, self.todo = workers, todo
+    def __init__(self, workers: Workers, todo: "deque[Item]", begin: Callable[["Item"], object]) -> None:
+        self.workers, self.todo, self.begin = workers, todo, begin
         self.running: list[_Worker] = []
 
     @property
@@ -107,9 +142,10 @@ class _Pool:
         for worker in self.running:
             if self.todo and worker.ready and worker.item is None:
                 worker.item, worker.since = self.todo.popleft(), time.monotonic()
+                self.begin(worker.item)
                 assert worker.process.stdin is not None
                 with suppress(BrokenPipeError):  # that it ended will be heard
-                    worker.process.stdin.write(worker.item.id + "\n")
+                    worker.process.stdin.write(json.dumps(worker.item.id) + "\n")
                     worker.process.stdin.flush()
         yield from self._late()
 
@@ -119,9 +155,9 @@ class _Pool:
             return
         answer = json.loads(line)
         if answer["kind"] == "stop":
-            _raise(answer)
+            raise _told(answer)
         if worker.item is not None:
-            yield worker.item, answer.get("row")
+            yield worker.item, answer.get("value"), _told(answer) if answer["kind"] == "failed" else None
         worker.ready, worker.item = True, None
 
     def _late(self) -> Iterator[Ended]:
@@ -153,8 +189,7 @@ class _Pool:
         assert worker.item is not None
         _kill(worker)
         self.running.remove(worker)
-        hint = f"try again with --retry-failed and {more}"
-        return worker.item, {"id": worker.item.id, "name": worker.item.name, "reason": why, "hint": hint}
+        return worker.item, None, TrellisError(why, hint=f"try again with --retry-failed and {more}")
 
     def stop(self) -> None:
         for worker in self.running:
@@ -191,22 +226,18 @@ def _kill(worker: _Worker) -> None:
             worker.process.stdin.close()
 
 
-def _raise(answer: dict[str, Any]) -> NoReturn:
+def _told(answer: Mapping[str, Any]) -> TrellisError:
     """The error that a worker told of, of its own kind."""
-    raise getattr(errors, answer["error"])(answer["problem"], hint=answer["hint"])
+    return getattr(errors, answer["error"], TrellisError)(answer["problem"], hint=answer["hint"])
 
 
-def serve(
-    items: Sequence["Item"], work: Callable[["Item"], None], row: Callable[["Item", Exception], dict]
-) -> NoReturn:
-    """What a worker does: one item after the other as the parent names them, until it names no more.
-
-    work: does one item and keeps it. row: what the ledger says of one that failed.
-    """
+def _serve(items: Sequence["Item"], do: Callable[["Item"], Any]) -> NoReturn:
+    """What a worker does: one item after the other as the parent names them, until it names no more."""
     descriptor, memory = (int(part) for part in invocation.role().split(":"))
+    invocation.set_role("")  # a batch within the work of an item is done here
     _limit(memory)
     by_id = {item.id: item for item in items}
-    with os.fdopen(descriptor, "w", encoding="utf-8") as answers:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as answers, asked_for(Workers()):
 
         def answer(kind: str, **more: Any) -> None:
             answers.write(json.dumps({"kind": kind, **more}) + "\n")
@@ -215,17 +246,30 @@ def serve(
         with suppress(BrokenPipeError, KeyboardInterrupt):  # the parent is gone, or says why itself
             answer("ready")
             for line in sys.stdin:
-                item = by_id[line.strip()]
                 try:
-                    work(item)
-                except (UsageError, MissingError, DiskError) as error:
-                    answer("stop", error=type(error).__name__, problem=error.problem, hint=error.hint)
-                    break
+                    value = do(by_id[json.loads(line)])
                 except Exception as error:
-                    answer("failed", row=row(item, error))
+                    failed = _expected(error)
+                    stops = isinstance(failed, NO_ITEMS_FAULT)
+                    name = type(failed).__name__
+                    answer("stop" if stops else "failed", error=name, problem=failed.problem, hint=failed.hint)
+                    if stops:
+                        break
                 else:
-                    answer("done")
+                    answer("done", value=value)
     os._exit(0)  # nothing is left to be done, and threads of libraries may not end by themselves
+
+
+def _expected(error: Exception) -> TrellisError:
+    """The error to tell of. A bug costs its item, as a crash would; its traceback goes to stderr."""
+    if isinstance(error, TrellisError):
+        return error
+    if is_full(error):
+        return DiskError(first_line(error), hint="free some disk space, then run the same command again")
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return TrellisError(f"not enough memory: {first_line(error)}", hint="a larger --worker-memory")
+    _log.error("a bug, met by an item", exc_info=error)
+    return TrellisError(f"{type(error).__name__}: {first_line(error)}", hint="a bug: its traceback is on stderr")
 
 
 def _limit(memory: int) -> None:

@@ -1,6 +1,7 @@
 """The sets that the paper trains on, each as a small stand-in of its published layout: found, named, licensed, read."""
 
 import csv
+import errno
 import gzip
 import hashlib
 import json
@@ -184,3 +185,14 @@ def test_a_zip_that_is_damaged_costs_its_objects_alone(tmp_path: Path) -> None:
     trellis("data", "index", "objaverse-xl", tmp_path / "set", "-o", tmp_path / "m.jsonl", code=5)
     assert len((tmp_path / "m.jsonl").read_text().splitlines()) == 1
     assert "cannot be unpacked" in (tmp_path / "m.jsonl.ledger.jsonl").read_text()
+
+
+def test_a_full_temporary_disk_is_no_fault_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objaverse(tmp_path)
+
+    def full(self: zipfile.ZipFile, *args: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    trellis("data", "index", "objaverse-xl", tmp_path, "-o", tmp_path / "manifest.jsonl", code=1)
+    assert not list(tmp_path.glob("manifest.jsonl*"))

@@ -246,3 +246,24 @@ def test_a_model_of_this_machine_answers(manifest: Path, tmp_path: Path) -> None
     trellis("data", "caption", manifest, "-o", out, "--model", folder, "--local", "--device", "cpu", code=5)
     assert "no answer of 3 could be used" in out.with_name("c.jsonl.ledger.jsonl").read_text()
     trellis("data", "caption", manifest, "-o", out, "--model", tmp_path / "nowhere", "--local", code=4)
+
+
+def test_workers_ask_side_by_side_and_share_the_rate(server: Server, manifest: Path) -> None:
+    rows = caption(server, manifest, "--workers", 2, "--per-minute", 240)
+    assert all(CAPTION in row["captions"] for row in rows) and len(server.bodies) == 9
+    sidecar = manifest.with_name("captioned.jsonl.captions.jsonl")
+    assert len(sidecar.read_text().splitlines()) == 3
+    first, last = min(server.times), max(server.times)
+    assert last - first >= 4 * 60 / 240  # nine requests, four of them to the slower of two at half the rate
+
+
+def test_half_a_line_of_a_killed_process_costs_no_other(server: Server, manifest: Path) -> None:
+    caption(server, manifest)
+    sidecar = manifest.with_name("captioned.jsonl.captions.jsonl")
+    whole = sidecar.read_text()
+    sidecar.write_text(whole[:-20])
+    asked = len(server.bodies)
+    caption(server, manifest)
+    assert len(server.bodies) == asked + 3
+    caption(server, manifest)
+    assert len(server.bodies) == asked + 3  # what was asked anew is known

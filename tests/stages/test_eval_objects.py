@@ -243,7 +243,7 @@ def test_reports_that_cannot_be_compared(tmp_path: Path) -> None:
 
 def test_shards_and_what_is_put_together_are_one_run_s(world: World, tmp_path: Path) -> None:
     """Both shards into one folder; before the second has run, its objects are missing and said to be."""
-    from trellis_cli.session import in_shard
+    from trellis_cli.shards import in_shard
 
     (tmp_path / "small.toml").write_text(SMALL.replace("size = 64", "size = 32"))
     names = ["hut", "seat"]

@@ -36,6 +36,10 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="The data folder to write to.", show_default=False)] = ...,  # type: ignore[assignment]
     num: Num = None,
     seed: o.Seed = 0,
+    shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -47,10 +51,15 @@ def export(
 
     Example:  trellis data export toybox -o toys --num 100
     """
-    with o.running(quiet=quiet, verbose=verbose):
+    with o.running(
+        quiet=quiet, verbose=verbose, workers=workers, item_timeout=item_timeout, worker_memory=worker_memory
+    ):
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.export_objects import export_objects
 
-        summary = export_objects(source, root, out, num=num, seed=seed, retry_failed=retry_failed)
+        summary = export_objects(
+            source, root, out, num=num, seed=seed, shard=parse_shard(shard), retry_failed=retry_failed
+        )
         console.result(summary.text, summary, as_json=json)
 
 
@@ -68,6 +77,10 @@ def index(
     ] = None,
     num: Num = None,
     seed: o.Seed = 0,
+    shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -77,12 +90,16 @@ def index(
 
     Example:  trellis data index abo /data/abo --licence "CC-BY*" -o abo/manifest.jsonl
     """
-    with o.running(quiet=quiet, verbose=verbose):
+    with o.running(
+        quiet=quiet, verbose=verbose, workers=workers, item_timeout=item_timeout, worker_memory=worker_memory
+    ):
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.index_objects import index_objects
 
         summary = index_objects(
-            source, root, out, licences=licence or (), min_score=min_score, num=num, seed=seed, overwrite=overwrite
-        )
+            source, root, out, licences=licence or (), min_score=min_score, num=num, seed=seed,
+            shard=parse_shard(shard), overwrite=overwrite,
+        )  # fmt: skip
         console.result(summary.text, summary, as_json=json)
 
 

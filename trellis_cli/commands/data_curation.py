@@ -22,6 +22,9 @@ def score(
     threshold: Annotated[str, typer.Option(help="Keep objects from this score on: a number, paper or none.")] = "none",
     device: o.Device = "auto",
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -33,8 +36,11 @@ def score(
 
     Example:  trellis data score data/manifest.jsonl --scorer simple -o data/scored.jsonl
     """
-    with o.running(quiet=quiet, verbose=verbose, device=device) as chosen:
-        from trellis_cli.session import parse_shard
+    with o.running(
+        quiet=quiet, verbose=verbose, device=device, workers=workers, item_timeout=item_timeout,
+        worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.score_objects import score_objects
 
         summary = score_objects(
@@ -64,6 +70,9 @@ def caption(
     ] = None,
     device: o.Device = "auto",
     shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     retry_failed: o.RetryFailed = False,
     dry_run: o.DryRun = False,
     json: o.Json = False,
@@ -76,8 +85,11 @@ def caption(
 
     Example:  trellis data caption data/manifest.jsonl --model gpt-4o --dry-run --price-in 2.5 --price-out 10 -o c.jsonl
     """
-    with o.running(quiet=quiet, verbose=verbose, device=device) as chosen:
-        from trellis_cli.session import parse_shard
+    with o.running(
+        quiet=quiet, verbose=verbose, device=device, workers=workers, item_timeout=item_timeout,
+        worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages import caption_objects as stage
 
         part = parse_shard(shard)
@@ -92,7 +104,12 @@ def caption(
             from trellis_cli.io.chat_endpoint import ChatEndpoint
 
             describer = ChatEndpoint(
-                endpoint, model, key_variable=key_variable, timeout=timeout, retries=retries, per_minute=per_minute
+                endpoint,
+                model,
+                key_variable=key_variable,
+                timeout=timeout,
+                retries=retries,
+                per_minute=per_minute / workers,  # each of them asks on its own
             )
         summary = stage.caption_objects(manifest, out, describer, shard=part, retry_failed=retry_failed)
         console.result(summary.text, summary, as_json=json)

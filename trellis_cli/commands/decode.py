@@ -21,6 +21,10 @@ def decode(
     require_gpu: o.RequireGpu = False,
     backend: o.Backend = None,
     keep_loaded: o.KeepLoaded = None,
+    shard: o.Shard = None,
+    workers: o.WorkerProcesses = 1,
+    item_timeout: o.ItemTimeout = None,
+    worker_memory: o.WorkerMemory = None,
     dry_run: o.DryRun = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -35,9 +39,13 @@ def decode(
 
     Example:  trellis decode cabin.slat.h5 --format mesh -o cabin.glb
     """
-    with o.running(quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu) as chosen:
+    with o.running(
+        quiet=quiet, verbose=verbose, backend=backend, device=device, require_gpu=require_gpu, workers=workers,
+        item_timeout=item_timeout, worker_memory=worker_memory,
+    ) as chosen:  # fmt: skip
         from trellis_cli.io.inputs import gather
         from trellis_cli.io.model_folders import open_model
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.decode import decode as stage
         from trellis_cli.stages.decode import decode_plan
 
@@ -50,6 +58,6 @@ def decode(
             return console.result(plan.text, plan.table, as_json=json)
         done = stage(
             paths, folder, kind=format, out=out, device=chosen, dtype=computed, keep_loaded=keep_loaded,
-            overwrite=overwrite, retry_failed=retry_failed,
+            shard=parse_shard(shard), overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(done.text, done, as_json=json)

@@ -69,7 +69,7 @@ def edit(
         item_timeout=item_timeout, worker_memory=worker_memory,
     ) as chosen:  # fmt: skip
         from trellis_cli.io.model_folders import open_model
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages import edit as stage
         from trellis_cli.stages import edit_options as gather
         from trellis_cli.stages.edit_preview import preview as draw

@@ -42,7 +42,7 @@ def encode(
     ) as chosen:  # fmt: skip
         from trellis_cli.io.inputs import gather
         from trellis_cli.io.model_folders import open_model
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.encode import encode as stage
 
         summary = stage(

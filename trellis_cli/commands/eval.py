@@ -117,7 +117,7 @@ def eval(
             num = suite_prompts(suite, prompts, work=work, data=data, overwrite=overwrite)
             console.result(f"{prompts}: {num} prompts", {"out": str(prompts), "prompts": num}, as_json=json)
             return
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.run_suite import run_suite
 
         result = run_suite(

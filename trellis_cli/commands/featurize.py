@@ -39,7 +39,7 @@ def featurize(
         item_timeout=item_timeout, worker_memory=worker_memory,
     ) as chosen:  # fmt: skip
         from trellis_cli.io.inputs import gather
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.featurize import featurize as stage
 
         summary = stage(

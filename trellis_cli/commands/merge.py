@@ -12,7 +12,9 @@ from trellis_cli.commands import options as o
 def merge(
     inputs: Annotated[
         list[Path],
-        typer.Argument(help="Stage files of one command, folders of them, lists (.txt).", show_default=False),
+        typer.Argument(
+            help="Stage files of one command, folders of them, lists (.txt); or manifests (.jsonl).", show_default=False
+        ),
     ],
     out: o.Out,
     overwrite: o.Overwrite = False,
@@ -25,7 +27,9 @@ def merge(
     Example:  trellis merge voxels-*.h5 -o voxels.h5
     """
     with o.running(quiet=quiet, verbose=verbose):
-        from trellis_cli.stages.merge import merge as stage
+        from trellis_cli.stages.merge import merge as merge_stage_files
+        from trellis_cli.stages.merge_manifests import SUFFIX, merge_manifests
 
-        summary = stage(inputs, out, overwrite=overwrite)
+        manifests = any(path.suffix.lower() == SUFFIX for path in (*inputs, out))
+        summary = (merge_manifests if manifests else merge_stage_files)(inputs, out, overwrite=overwrite)
         console.result(summary.text, summary, as_json=json)

@@ -57,7 +57,7 @@ def sample(
         item_timeout=item_timeout, worker_memory=worker_memory,
     ) as chosen:  # fmt: skip
         from trellis_cli.io.model_folders import open_model
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages import sample as stage
         from trellis_cli.stages.prompts import gather_prompts
         from trellis_cli.stages.sampler_options import changed_settings

@@ -36,7 +36,7 @@ def voxelize(
         quiet=quiet, verbose=verbose, backend=backend, workers=workers, item_timeout=item_timeout,
         worker_memory=worker_memory,
     ):  # fmt: skip
-        from trellis_cli.session import parse_shard
+        from trellis_cli.shards import parse_shard
         from trellis_cli.stages.voxelize import voxelize as stage
 
         summary = stage(

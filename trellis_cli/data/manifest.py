@@ -6,7 +6,7 @@ A row holds what `Row` says. It names the split, which is by group, so that near
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -63,27 +63,34 @@ def read_rows(folder: Path) -> dict[str, Row]:
     }
 
 
-def add_row(rows: dict[str, Row], row: Row) -> None:
-    """Add a row; if its object is there under another key, that row takes the new key and captions in."""
-    twin = next((r for r in rows.values() if r.id == row.id), None)
-    if twin is not None and row.key not in (twin.key, *twin.aliases):
+def together(rows: Iterable[Row]) -> dict[str, Row]:
+    """key or alias -> row. Rows of one object become one: the first, with the keys and captions of the others."""
+    by_id: dict[str, Row] = {}
+    for row in rows:
+        twin = by_id.get(row.id, row)
+        keys = dict.fromkeys([*twin.aliases, row.key, *row.aliases])
+        keys.pop(twin.key, None)
         captions = list(dict.fromkeys([*twin.captions, *row.captions]))
-        row = replace(twin, aliases=[*twin.aliases, row.key], captions=captions)
-    rows.update(dict.fromkeys((row.key, *row.aliases), row))
+        by_id[row.id] = replace(twin, aliases=list(keys), captions=captions)
+    return {key: row for row in by_id.values() for key in (row.key, *row.aliases)}
 
 
-def write_rows(folder: Path, rows: Mapping[str, Row]) -> None:
-    """The manifest, sorted by source and key, written aside and renamed; splits follow from all rows together."""
-    write_text(folder / MANIFEST, manifest_text(list(rows.values())))
+def write_rows(folder: Path, rows: Mapping[str, Row], sizes: Mapping[str, int] | None = None) -> None:
+    """The manifest, written aside and renamed; splits follow from all rows together, or from `sizes` of groups."""
+    write_text(folder / MANIFEST, manifest_text(settled(list(rows.values()), sizes)))
+
+
+def settled(rows: Sequence[Row], sizes: Mapping[str, int] | None = None) -> list[Row]:
+    """The rows with the splits that follow from how large each group is: among these rows, or as `sizes` says."""
+    if sizes is None:
+        sizes = Counter(row.group for row in {row.id: row for row in rows}.values())
+    return [replace(row, split=split_of(row.group, sizes[row.group])) for row in rows]
 
 
 def manifest_text(rows: Sequence[Row]) -> str:
-    """Rows as a manifest has them, each id once."""
-    unique = {row.id: row for row in rows}.values()
-    sizes = Counter(row.group for row in unique)
-    settled = [replace(row, split=split_of(row.group, sizes[row.group])) for row in unique]
-    settled.sort(key=lambda row: (row.source, row.key))
-    return "".join(json.dumps(_told(row), ensure_ascii=False) + "\n" for row in settled)
+    """Rows as a manifest has them, each id once, sorted by source and key."""
+    unique = sorted({row.id: row for row in rows}.values(), key=lambda row: (row.source, row.key))
+    return "".join(json.dumps(_told(row), ensure_ascii=False) + "\n" for row in unique)
 
 
 def _told(row: Row) -> dict[str, object]:

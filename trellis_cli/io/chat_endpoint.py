@@ -10,13 +10,9 @@ from urllib.parse import urlparse
 
 from PIL import Image
 
-from trellis_cli.errors import MissingError, TrellisError, UsageError, first_line
+from trellis_cli.errors import MissingError, Unreachable, UsageError, first_line
 
 OURS = (400, 401, 403, 404, 405, 413, 422)  # status codes that no retry mends
-
-
-class Unreachable(TrellisError):
-    """The endpoint did not answer, or had no answer, after all retries."""
 
 
 class ChatEndpoint:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trellis_cli.errors import FileError, first_line
+from trellis_cli.errors import DiskError, FileError, first_line, is_full
 
 LARGEST = 8 << 30  # bytes unpacked
 
@@ -18,6 +18,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 
     Raises:
         FileError: the archive is damaged or too large, or does not hold the file.
+        DiskError: there is no room for what is in it.
     """
     archive = None if path.exists() else next((p for p in path.parents if p.suffix == ".zip" and p.is_file()), None)
     if archive is None:
@@ -33,6 +34,11 @@ def unpacked(path: Path) -> Iterator[Path]:
                     )
                 opened.extractall(folder)  # which keeps every member inside of the folder
         except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            if is_full(error):
+                raise DiskError(
+                    f"{archive} cannot be unpacked: no space left in {tempfile.gettempdir()}",
+                    hint="free some of it, or let TMPDIR name another folder",
+                ) from error
             raise FileError(f"{archive} cannot be unpacked: {first_line(error)}", hint="download it anew") from error
         found = Path(folder) / inner
         if not found.is_file():  # some archives have one folder round everything

@@ -21,6 +21,7 @@ from trellis_cli.networks.slat_vae import SlatTransformer
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.representations.radiance_field import RadianceField
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.decode_files import Decoded, Source, names_a_file, write_files
 from trellis_cli.stages.decode_stage_files import (
     RF_SUFFIX,
@@ -146,6 +147,7 @@ def decode(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     keep_loaded: bool | None = None,
+    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Decoded:
@@ -157,6 +159,8 @@ def decode(
         out: a file for one asset, a folder, or a .h5 stage file; by default beside each input, `x.slat.h5` to `x.glb`.
             Radiance fields go to stage files alone, by default one beside each input, `x.slat.h5` to `x.rf.h5`.
         keep_loaded: keep both networks of a mesh in memory; see `resident.decide_keep`.
+        shard: (i, n) decodes the assets of this part alone, by the hash of their ids; of radiance fields without a
+            file to put them in, the inputs of this part.
 
     Raises:
         UsageError: formats that contradict, one file name for several assets, or another file in the way.
@@ -191,8 +195,9 @@ def decode(
             return write_stage_files(
                 sources, lambda source: _stage_asset(decoder(), source), kind.replace("-", "_"), attrs,
                 _parameters(model, kind, dtype), model.provenance, inputs, out,
-                bad=bad, overwrite=overwrite, retry_failed=retry_failed,
+                bad=bad, shard=shard, overwrite=overwrite, retry_failed=retry_failed,
             )  # fmt: skip
+        sources = [source for source in sources if in_shard(source.id, shard)]
         suffix = out.suffix.lower() if out is not None and names_a_file(out) else DEFAULT_SUFFIX[kind]
         parameters = {**_parameters(model, kind, dtype), "max_faces": MAX_FACES, "suffix": suffix}
 
@@ -204,7 +209,7 @@ def decode(
 
         return write_files(
             sources, content, parameters | {"weights": model.digest}, inputs, out, suffix,
-            bad=bad, overwrite=overwrite, retry_failed=retry_failed,
+            bad=bad, shard=shard, overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
 
 

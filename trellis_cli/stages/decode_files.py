@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from trellis_cli import __version__, console
-from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.stage_files import StageGroup
 from trellis_cli.io.stamps import is_stamped
-from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.ledger import Item, Ledger, ledger_row
 from trellis_cli.session import in_the_way
+from trellis_cli.workers import each
 
 _log = logging.getLogger(__name__)
 UNSTAMPED = (".splat",)  # no room for a stamp: decoded again, and the bytes compared
@@ -78,6 +79,7 @@ def write_files(
     suffix: str,
     *,
     bad: Sequence[tuple[str, TrellisError]] = (),
+    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Decoded:
@@ -87,6 +89,7 @@ def write_files(
         content: makes the file of one asset; the second argument is its work, to be stamped into it.
         parameters: all that decides the result beside the latents.
         bad: inputs that could not be opened.
+        shard: whose sources these are; each has a ledger of its own.
 
     Raises:
         UsageError: one name for several assets, or another file in the way. Nothing is decoded then, but for .splat:
@@ -99,7 +102,7 @@ def write_files(
         raise bad[0][1]
     jobs = _jobs(sources, parameters, out, suffix)
     place = (inputs[0].parent / "decode") if out is None else out
-    ledger = Ledger(place.with_name(place.name + ".ledger.jsonl"), "decode")
+    ledger = Ledger.beside(place, "decode", shard)
     before = ledger.read()
     kept = [] if overwrite else [job for job in jobs if _is_there(job)]
     works = {job.work for job in jobs}
@@ -109,21 +112,25 @@ def write_files(
     if not (single or overwrite):
         failures |= {id_: row for id_, row in before.items() if id_ in works - {job.work for job in kept}}
     finished = {job.target for job in kept}
-    todo = [job for job in jobs if job.target not in finished and (retry_failed or job.work not in failures)]
+    skip = {str(job.target) for job in jobs if job.target in finished or (not retry_failed and job.work in failures)}
     done: list[_Job] = []
     rows = {**of_others, **failures}
+
+    def put(item: Item) -> bool:
+        return _put(item.payload.target, content(item.payload.source, item.payload.work), overwrite=overwrite)
+
+    items = [Item(str(job.target), job.source.name, job) for job in jobs]
     with ledger.closing(rows):
-        for job in console.track(todo, total=len(todo), what="trellis decode"):
-            rows.pop(job.work, None)
-            try:
-                data = content(job.source, job.work)
-            except TrellisError as error:
-                if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one asset
-                    raise
-                _log.warning("%s: %s", job.source.name, error.problem)
-                rows[job.work] = ledger_row(job.work, job.source.name, error)
+        for item, new, error in each(
+            items, put, skip=skip, begin=lambda item: rows.pop(item.payload.work, None), what="trellis decode"
+        ):
+            if error is None:
+                (done if new else kept).append(item.payload)
                 continue
-            (kept if not _put(job.target, data, overwrite=overwrite) else done).append(job)
+            if single:
+                raise error
+            _log.warning("%s: %s", item.name, error.problem)
+            rows[item.payload.work] = ledger_row(item.payload.work, item.name, error)
     failures = {id_: row for id_, row in rows.items() if id_ not in of_others}
     summary = Decoded(tuple(job.target for job in jobs if job.work not in failures), len(done), len(kept))
     if failures:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import NO_ITEMS_FAULT, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
@@ -12,7 +12,8 @@ from trellis_cli.ledger import Ledger, ledger_row
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.representations.mesh import Mesh
 from trellis_cli.representations.radiance_field import RadianceField
-from trellis_cli.session import Item, run_batch
+from trellis_cli.session import Batch, Item, run_batches
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.decode_files import Decoded, Source, names_a_file
 
 RF_SUFFIX = ".rf.h5"
@@ -61,6 +62,7 @@ def write_stage_files(
     out: Path | None,
     *,
     bad: Sequence[tuple[str, TrellisError]] = (),
+    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> Decoded:
@@ -70,6 +72,8 @@ def write_stage_files(
         asset: decodes one.
         attrs: the group's attributes.
         bad: inputs that could not be opened.
+        shard: whose sources these are; where each input has an output of its own, a shard takes whole inputs, by the
+            hash of their first asset's id.
 
     Raises:
         UsageError: two inputs of one output, or another file in the way.
@@ -77,39 +81,49 @@ def write_stage_files(
         SomeFailed: some of several failed; the others are written.
     """
 
-    def write(target: Path, own: Sequence[Source], paths: Sequence[Path], failed: Sequence[tuple[str, TrellisError]]):
+    def batch_of(target: Path, own: Sequence[Source], paths: Sequence[Path], bad: Sequence[tuple[str, TrellisError]]):
         provenance = Provenance(
             "decode", parameters, inputs=[(file_digest(p), p.name) for p in paths], model=model
         )  # fmt: skip
-        return run_batch(
+        return Batch(
             [Item(source.id, source.name, source) for source in own], lambda item: {group: asset(item.payload)},
             target, provenance, {group: attrs},
-            overwrite=overwrite, retry_failed=retry_failed, bad_inputs=failed,
+            overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
         )  # fmt: skip
 
     if out is not None and names_a_file(out):
-        summary = write(out, sources, list(dict.fromkeys(s.path for s in sources)), bad)
+        sources = [source for source in sources if in_shard(source.id, shard)]
+        whole = batch_of(out, sources, list(dict.fromkeys(s.path for s in sources)), bad)
+        (whole,) = run_batches([whole], what="trellis decode")
+        summary = whole.finish()
         return Decoded((out,), summary.done, summary.kept)
     if len(inputs) == 1 and bad:
         raise bad[0][1]
-    targets = _targets([p for p in dict.fromkeys(inputs) if str(p) not in dict(bad)], out)
+    own = [p for p in dict.fromkeys(inputs) if str(p) not in dict(bad) and _in_shard(p, sources, shard)]
+    targets = _targets(own, out)
     place = inputs[0].parent / "decode" if out is None else out
-    ledger = Ledger(place.with_name(place.name + ".ledger.jsonl"), "decode")
+    ledger = Ledger.beside(place, "decode", shard)
     given = {str(path) for path in inputs}
     rows = {id_: row for id_, row in ledger.read().items() if id_ not in given}
     failures = {name: ledger_row(name, name, error) for name, error in bad}
-    written, done, kept = [], 0, 0
-    for target, path in targets.items():
+    batches = {
+        batch_of(target, [s for s in sources if s.path == path], [path], ()): path for target, path in targets.items()
+    }
+    written, done, kept = set(), 0, 0
+    for batch in run_batches(list(batches), what="trellis decode"):
+        path = batches[batch]
         try:
-            summary = write(target, [s for s in sources if s.path == path], [path], ())
+            summary = batch.finish()
+        except NO_ITEMS_FAULT:
+            raise
         except TrellisError as error:
-            if len(inputs) == 1 or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this input
+            if len(inputs) == 1:
                 raise
             failures[str(path)] = ledger_row(str(path), path.name, error)
-            if isinstance(error, SomeFailed) and target.exists():  # the assets that could be decoded are there
-                written.append(target)
+            if isinstance(error, SomeFailed) and batch.out.exists():  # the assets that could be decoded are there
+                written.add(batch.out)
         else:
-            written.append(target)
+            written.add(batch.out)
             done, kept = done + summary.done, kept + summary.kept
     ledger.write(rows | failures)
     if failures:
@@ -118,7 +132,13 @@ def write_stage_files(
             f"{next(iter(failures.values()))['reason']}",
             hint=ledger.hint,
         )
-    return Decoded(tuple(written), done, kept)
+    return Decoded(tuple(target for target in targets if target in written), done, kept)
+
+
+def _in_shard(path: Path, sources: Sequence[Source], shard: tuple[int, int]) -> bool:
+    """An input without assets is in every shard."""
+    first = next((source.id for source in sources if source.path == path), None)
+    return first is None or in_shard(first, shard)
 
 
 def _targets(inputs: Sequence[Path], out: Path | None) -> dict[Path, Path]:

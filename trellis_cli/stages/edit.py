@@ -14,7 +14,8 @@ from trellis_cli.data.prompt_lists import MAX_SEED, Prompt
 from trellis_cli.errors import UsageError
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, with_ids
-from trellis_cli.session import Item, Summary, in_shard, run_batch
+from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.conditioner_sizes import conditioner_size
 from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit_asset import ENCODER, Change, Editor

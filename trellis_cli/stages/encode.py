@@ -15,7 +15,8 @@ from trellis_cli.geometry.packed import pack
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
 from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, with_ids
-from trellis_cli.session import Item, Summary, in_shard, run_batch
+from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.shards import in_shard
 
 
 def encode(

@@ -9,7 +9,7 @@ import torch
 from trellis_cli import __version__, console
 from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
 from trellis_cli.metrics.uncertainty import seed_interval
-from trellis_cli.session import in_shard
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.ablation_suite import AblationRun, AblationSuite
 from trellis_cli.stages.eval_compare import read_report
 from trellis_cli.stages.eval_objects import eval_objects

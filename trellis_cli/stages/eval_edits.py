@@ -13,7 +13,7 @@ from trellis_cli.data.prompt_lists import Prompt
 from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 from trellis_cli.geometry.regions import occupancy
 from trellis_cli.io.model_folders import ModelFolder, open_model
-from trellis_cli.session import in_shard
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.conditioners import flows_for
 from trellis_cli.stages.edit import edit
 from trellis_cli.stages.edit_asset import ENCODER, FEATHER, ONCE, Change

@@ -12,7 +12,7 @@ from trellis_cli import __version__, console
 from trellis_cli.errors import DiskError, MissingError, TrellisError, UsageError
 from trellis_cli.io.model_folders import open_model
 from trellis_cli.metrics.uncertainty import mean_interval
-from trellis_cli.session import in_shard
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.eval_html import write_html
 from trellis_cli.stages.eval_report import Evaluation, check_html, check_out, finished
 from trellis_cli.stages.eval_tables import GENERATION, generation_rows, mean_row, object_means

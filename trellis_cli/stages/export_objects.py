@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,13 +13,15 @@ import numpy as np
 from trellis_cli import console
 from trellis_cli.data.captions import captions_of
 from trellis_cli.data.colour_words import dominant_colours
-from trellis_cli.data.manifest import OBJECTS, Row, add_row, read_rows, split_of, write_rows
+from trellis_cli.data.manifest import OBJECTS, Row, read_rows, split_of, together, write_rows
 from trellis_cli.data.sources import SourceObject
-from trellis_cli.errors import DiskError, FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import FileError, SomeFailed, UsageError, first_line, is_full
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
-from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.ledger import Item, Ledger, ledger_row
 from trellis_cli.representations.mesh import TexturedMesh
+from trellis_cli.shards import in_shard
+from trellis_cli.workers import each
 
 _log = logging.getLogger(__name__)
 ADAPTERS = {  # each a module of data/sources with `list_objects`
@@ -93,43 +96,59 @@ def _toy_mesh(category: str, seed: int) -> TexturedMesh:
 
 
 def export_objects(
-    source: str, root: Path | None, out: Path, *, num: int | None = None, seed: int = 0, retry_failed: bool = False
+    source: str,
+    root: Path | None,
+    out: Path,
+    *,
+    num: int | None = None,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    retry_failed: bool = False,
 ) -> ExportSummary:
     """Write every object of a source into the data folder `out`, beside what other sources put there.
 
     What is there already is kept; a broken object is listed in `export.ledger.jsonl` and not tried again unless
     `retry_failed`. The same objects give the same bytes, whether in one go or in several.
 
+    Args:
+        shard: (i, n) writes the objects of this part alone, by the hash of their keys, each part to a folder of its
+            own. Their splits follow from how many objects of a group the source has in all.
+
     Raises:
         SomeFailed: some of the objects failed; the others are written.
         FileError, UsageError: as `list_source`.
         DiskError: the disk is full; what was written stays listed.
     """
-    items = list_source(source, root, num=num, seed=seed)
+    listed = list_source(source, root, num=num, seed=seed)
+    sizes = Counter(item.group for item in listed) if shard[1] > 1 else None
+    items = [Item(item.key, item.key, item) for item in listed if in_shard(item.key, shard)]
     (out / OBJECTS).mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / LEDGER, "export")
     rows, failures = read_rows(out), ledger.read()
-    todo = [i for i in items if i.key not in rows and (retry_failed or i.key not in failures)]
-    kept = sum(item.key in rows for item in items)
-    done = 0
+    skip = set(rows) if retry_failed else rows.keys() | failures.keys()
+    made: dict[str, Row] = {}
+
+    def save() -> None:  # in the order of the items, in whichever they ended
+        own = (made[item.id] for item in items if item.id in made)
+        write_rows(out, together([*rows.values(), *own]), sizes)
+
     with ledger.closing(failures):
         try:
-            for position, item in enumerate(console.track(todo, total=len(todo), what="trellis data export")):
-                failures.pop(item.key, None)
-                try:
-                    add_row(rows, export_one(item, out))
-                    done += 1
-                except DiskError:  # no fault of the object
-                    raise
-                except (TrellisError, ValueError, KeyError, IndexError, OSError) as error:
-                    failures[item.key] = ledger_row(item.key, item.name, error)
-                    _log.warning("%s: %s", item.key, failures[item.key]["reason"])
-                if position % SAVE_EVERY == SAVE_EVERY - 1:
-                    write_rows(out, rows)
+            for item, row, error in each(
+                items, lambda item: asdict(_exported(item.payload, out)), skip=skip, what="trellis data export",
+                begin=lambda item: failures.pop(item.id, None),
+            ):  # fmt: skip
+                if error is None:
+                    made[item.id] = Row(**row)
+                else:
+                    failures[item.id] = ledger_row(item.id, item.payload.name, error)
+                    _log.warning("%s: %s", item.id, error.problem)
+                if len(made) % SAVE_EVERY == SAVE_EVERY - 1:
+                    save()
         finally:  # after Ctrl-C too
-            write_rows(out, rows)
-    failed = sum(item.key in failures for item in items)
-    summary = ExportSummary(out, done, kept, failed)
+            save()
+    failed = sum(item.id in failures for item in items)
+    summary = ExportSummary(out, len(made), sum(item.id in rows for item in items), failed)
     if failed:
         console.note(summary.text)
         raise SomeFailed(
@@ -137,6 +156,16 @@ def export_objects(
             hint=ledger.hint,
         )
     return summary
+
+
+def _exported(item: SourceObject, out: Path) -> Row:
+    """As `export_one`; whatever goes wrong within an object's own file is a FileError."""
+    try:
+        return export_one(item, out)
+    except (ValueError, KeyError, IndexError, OSError) as error:
+        if is_full(error):
+            raise
+        raise FileError(f"{item.key}: {first_line(error)}", hint="look at the file, or leave it out") from error
 
 
 def export_one(item: SourceObject, out: Path) -> Row:

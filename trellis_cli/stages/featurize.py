@@ -12,7 +12,8 @@ from trellis_cli.errors import FileError
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids
 from trellis_cli.networks.image_encoders import ImageEncoder, load_image_encoder
-from trellis_cli.session import Item, Summary, in_shard, run_batch
+from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.shards import in_shard
 from trellis_ops.view_average import view_average
 
 VIEWS_AT_ONCE = 16

@@ -4,21 +4,24 @@ import fnmatch
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trellis_cli import console
 from trellis_cli.data.captions import captions_of
-from trellis_cli.data.manifest import Row, manifest_text, split_of
+from trellis_cli.data.manifest import Row, manifest_text, settled, split_of
 from trellis_cli.data.sources import SourceObject
-from trellis_cli.errors import SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import SomeFailed, UsageError
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.digests import source_digest
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.zipped import unpacked
-from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.ledger import Item, Ledger, ledger_row
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.export_objects import list_source
+from trellis_cli.workers import each
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ def index_objects(
     min_score: float | None = None,
     num: int | None = None,
     seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
 ) -> IndexSummary:
     """Write a manifest of a source's objects, whose meshes stay where they are: stages take it in their place.
@@ -58,6 +62,8 @@ def index_objects(
     Args:
         licences: keep objects of these licences alone; `*` stands for anything, capitals do not matter.
         min_score: keep objects of at least this aesthetic score; those without a score go.
+        shard: (i, n) looks at the files of this part alone, by the hash of the objects' keys. Splits follow from all
+            objects that are kept, so that `trellis merge` of all parts gives what one call does.
 
     Raises:
         UsageError, FileError: as `list_source`; another file is in the way; no object is left.
@@ -68,21 +74,24 @@ def index_objects(
     items = [item for item in list_source(source, root, num=num, seed=seed) if _wanted(item, licences, min_score)]
     if not items:
         raise UsageError(f"no object of {source} is left", hint="allow more by --licence and --min-score")
-    ledger = Ledger(out.with_name(out.name + ".ledger.jsonl"), "index")
+    sizes = Counter(item.group for item in items)
+    own = [Item(item.key, item.key, item) for item in items if in_shard(item.key, shard)]
+    ledger = Ledger.beside(out, "index")
     rows, failures = [], {}
-    for item in console.track(items, total=len(items), what="trellis data index"):
-        try:
-            rows.append(_row(item, out.parent))
-        except TrellisError as error:
-            _log.warning("%s: %s", item.key, error.problem)
-            failures[item.key] = ledger_row(item.key, item.name, error)
+    for item, row, error in each(own, lambda item: asdict(_row(item.payload, out.parent)), what="trellis data index"):
+        if error is None:
+            rows.append(Row(**row))
+        else:
+            _log.warning("%s: %s", item.id, error.problem)
+            failures[item.id] = ledger_row(item.id, item.payload.name, error)
+    rows = settled(sorted(rows, key=lambda row: row.key), sizes)
     write_text(out, manifest_text(rows))
     ledger.write(failures)
     held = {name: sum(row.licence == name for row in rows) for name in {row.licence for row in rows}}
     summary = IndexSummary(out, len(rows), sum(bool(row.path) for row in rows), len(failures), held)
     if failures:
         console.note(summary.text)
-        raise SomeFailed(f"{len(failures)} of {len(items)} objects failed", hint=ledger.hint)
+        raise SomeFailed(f"{len(failures)} of {len(own)} objects failed", hint=ledger.hint)
     return summary
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from PIL import Image
 
-from trellis_cli import console, workers
+from trellis_cli import console
 from trellis_cli.data.prompt_lists import Prompt
-from trellis_cli.errors import DiskError, MissingError, SomeFailed, TrellisError, UsageError
+from trellis_cli.errors import NO_ITEMS_FAULT, SomeFailed, TrellisError, UsageError
 from trellis_cli.io.aside import aside
 from trellis_cli.io.stage_files import Asset, Provenance
 from trellis_cli.ledger import Ledger, ledger_row
-from trellis_cli.session import Item, Summary, run_batch
+from trellis_cli.session import Batch, Item, Summary, run_batches
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +65,6 @@ def write_each(
         TrellisError: the error of the only item there was.
         SomeFailed: some of several failed.
     """
-    if workers.asked().apart:
-        raise UsageError("--workers and the limits of items need one file for all", hint=f"-o {folder.name}.slat.h5")
     targets = {item.id: folder / f"{names[item.id]}.slat.h5" for item in items}
     if len(set(targets.values())) < len(targets):
         twice = next(path for path in targets.values() if list(targets.values()).count(path) > 1)
@@ -74,21 +72,27 @@ def write_each(
     single = len(items) + len(bad_inputs) == 1
     if single and bad_inputs:
         raise bad_inputs[0][1]
-    part = f".{shard[0]}-of-{shard[1]}" if shard[1] > 1 else ""
-    ledger = Ledger(folder.with_name(f"{folder.name}{part}.ledger.jsonl"), "sample")
+    ledger = Ledger.beside(folder, "sample", shard)
     before = {} if overwrite or single else ledger.read()
     failures = {name: ledger_row(name, name, error) for name, error in bad_inputs}
     failures |= {id_: row for id_, row in before.items() if id_ in targets and not targets[id_].exists()}
     todo = [item for item in items if retry_failed or item.id not in failures]
+    batches = {
+        item.id: Batch([item], work, targets[item.id], _own(provenance, item), attrs, overwrite=overwrite)
+        for item in todo
+    }
     done = kept = 0
     with ledger.closing(failures):
-        for item in console.track(todo, total=len(todo), what="trellis sample"):
+        for batch in run_batches(list(batches.values()), what="trellis sample"):
+            (item,) = batch.items
             failures.pop(item.id, None)
             try:
-                summary = run_batch([item], work, targets[item.id], _own(provenance, item), attrs, overwrite=overwrite)
+                summary = batch.finish()
                 done, kept = done + summary.done, kept + summary.kept
+            except NO_ITEMS_FAULT:
+                raise
             except TrellisError as error:
-                if single or isinstance(error, UsageError | MissingError | DiskError):  # no fault of this one item
+                if single:
                     raise
                 _log.warning("%s: %s", item.name, error.problem)
                 failures[item.id] = ledger_row(item.id, item.name, error)

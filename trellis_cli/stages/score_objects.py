@@ -1,6 +1,5 @@
 """How good objects look: a score for each row of a manifest, and pictures of how the scores are spread."""
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -12,19 +11,18 @@ import numpy as np
 import torch
 
 from trellis_cli import console
-from trellis_cli.data.index import read_manifest
-from trellis_cli.data.manifest import OBJECTS, Row, manifest_text
-from trellis_cli.errors import FileError, SomeFailed, TrellisError, UsageError
+from trellis_cli.data.manifest import Row, manifest_text
+from trellis_cli.errors import SomeFailed, UsageError
 from trellis_cli.geometry.cameras import orbit
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.charts import histogram
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.pictures import labelled, save_picture
-from trellis_cli.ledger import Ledger, ledger_row
+from trellis_cli.ledger import Ledger
 from trellis_cli.metrics.appearance import appearance
 from trellis_cli.renderers.mesh import render_views
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.session import in_shard
+from trellis_cli.stages.manifest_rows import check_apart, mesh_path, read_sidecar, relative_row, rows_of, work_rows
 from trellis_cli.stages.sources import into_cube
 
 _log = logging.getLogger(__name__)
@@ -78,58 +76,26 @@ def score_objects(
         MissingError, FileError: the weights are missing or of another kind.
         SomeFailed: some objects could not be scored; those without a score are not in `out`.
     """
-    if out.resolve() == manifest.resolve():
-        raise UsageError(f"-o {out} is the manifest itself", hint="write the scored one beside it")
-    limit_of = _thresholds(threshold)
-    rows = {id_: Row(**row) for id_, row in read_manifest(there(manifest)).items() if in_shard(id_, shard)}
+    check_apart(manifest, out)
+    limit_of, rows = _thresholds(threshold), rows_of(manifest, shard)
     name, score = _scorer(scorer, head, clip, device)
-    sidecar, ledger = out.with_name(out.name + ".scores.jsonl"), Ledger(out.with_name(out.name + ".ledger.jsonl"), name)
-    known, failures = _known(sidecar, name), ledger.read()
-    todo = [id_ for id_ in rows if id_ not in known and (retry_failed or id_ not in failures)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with ledger.closing(failures), sidecar.open("a", encoding="utf-8") as kept:
-        for id_ in console.track(todo, total=len(todo), what="trellis data score"):
-            failures.pop(id_, None)
-            try:
-                known[id_] = score(into_cube(mesh_path(manifest, rows[id_]))[0])
-            except TrellisError as error:
-                _log.warning("%s: %s", rows[id_].key, error.problem)
-                failures[id_] = ledger_row(id_, rows[id_].key, error)
-                continue
-            kept.write(json.dumps({"id": id_, "scorer": name, **known[id_]}) + "\n")
-            kept.flush()
+    sidecar = out.with_name(out.name + ".scores.jsonl")
+    known = read_sidecar(sidecar, lambda row: row["scorer"] == name)
+
+    def do(row: Row) -> dict[str, Any]:
+        return {"scorer": name, **score(into_cube(mesh_path(manifest, row))[0])}
+
+    ledger = Ledger.beside(out, name)
+    failed = work_rows(rows, do, known, sidecar, ledger, what="trellis data score", retry_failed=retry_failed)
     scored = [replace(rows[i], score=round(known[i]["score"], 4), scorer=name) for i in rows if i in known]
     chosen = [row for row in scored if row.score is not None and row.score >= limit_of(row.source)]
     write_text(out, manifest_text([relative_row(row, manifest, out) for row in chosen]))
     pictures = _pictures(manifest, out, scored, limit_of, name) if scored else ()
-    failed = sum(id_ in failures for id_ in rows)
-    summary = ScoreSummary(out, len(scored), len(chosen), failed, pictures)
+    summary = ScoreSummary(out, len(scored), len(chosen), len(failed), pictures)
     if failed:
         console.note(summary.text)
-        raise SomeFailed(f"{failed} of {len(rows)} objects could not be scored", hint=ledger.hint)
+        raise SomeFailed(f"{len(failed)} of {len(rows)} objects could not be scored", hint=ledger.hint)
     return summary
-
-
-def mesh_path(manifest: Path, row: Row) -> Path:
-    """A row's mesh file."""
-    return manifest.parent / (row.path or f"{OBJECTS}/{row.id}.glb")
-
-
-def relative_row(row: Row, manifest: Path, out: Path) -> Row:
-    """The row with its file told from another manifest's folder."""
-    import os
-
-    if out.parent.resolve() == manifest.parent.resolve():
-        return row
-    path = os.path.relpath(mesh_path(manifest, row).resolve(), out.parent.resolve())
-    return replace(row, path=Path(path).as_posix())
-
-
-def there(manifest: Path) -> Path:
-    """The manifest itself. Raises FileError where it is no file."""
-    if not manifest.is_file():
-        raise FileError(f"{manifest}: no such manifest", hint="write one with `trellis data index` or `data export`")
-    return manifest
 
 
 def _thresholds(text: str) -> Callable[[str], float]:
@@ -181,20 +147,6 @@ def _views(mesh: TexturedMesh, *, lit: bool) -> tuple[np.ndarray, np.ndarray]:
     got = render_views(mesh, cameras, size=SIZE, normals=True, lit=lit)
     assert got.normal is not None
     return got.rgba, got.normal
-
-
-def _known(sidecar: Path, name: str) -> dict[str, dict[str, Any]]:
-    """Scores of before, by id; half a line, which a killed process leaves, is passed over."""
-    found: dict[str, dict[str, Any]] = {}
-    if sidecar.is_file():
-        for line in sidecar.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-                if row["scorer"] == name:
-                    found[row["id"]] = row
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
 
 
 def _pictures(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trellis_cli import invocation
 from trellis_cli.data.index import read_manifest
 from trellis_cli.data.manifest import OBJECTS
 from trellis_cli.errors import FileError, TrellisError
@@ -15,7 +16,8 @@ from trellis_cli.io.inputs import gather, require_file
 from trellis_cli.io.mesh_files import READABLE, read_mesh
 from trellis_cli.io.zipped import unpacked
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.session import Item, in_shard
+from trellis_cli.session import Item
+from trellis_cli.shards import in_shard
 
 _AGAIN = "index or export the objects anew, or give the file itself"
 Bad = list[tuple[str, TrellisError]]
@@ -29,6 +31,9 @@ def mesh_items(inputs: Sequence[Path], shard: tuple[int, int] = (0, 1)) -> tuple
     items, bad = [], []
     for path, id_ in _meshes(inputs):
         if id_ is not None and not in_shard(id_, shard):
+            continue
+        if id_ is not None and invocation.role():  # a worker believes it: its parent has looked
+            items.append(Item(id_, path.name, path))
             continue
         try:
             with unpacked(path) as there:

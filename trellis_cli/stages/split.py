@@ -7,7 +7,7 @@ from typing import Any
 
 from trellis_cli.errors import UsageError
 from trellis_cli.io.stage_files import Provenance, open_stage
-from trellis_cli.session import in_shard
+from trellis_cli.shards import in_shard
 from trellis_cli.stages.merge import Place, command_of, own_parameters, write_together
 from trellis_cli.stages.prompts import asset_ids
 

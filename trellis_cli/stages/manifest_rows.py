@@ -1,0 +1,99 @@
+"""Work on the rows of a manifest: what is known of each object is kept at once, line by line, beside the output."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trellis_cli.data.index import read_manifest
+from trellis_cli.data.manifest import OBJECTS, Row
+from trellis_cli.errors import FileError, TrellisError, UsageError
+from trellis_cli.ledger import Item, Ledger, ledger_row
+from trellis_cli.shards import in_shard
+from trellis_cli.workers import each
+
+_log = logging.getLogger(__name__)
+
+
+def rows_of(manifest: Path, shard: tuple[int, int] = (0, 1)) -> dict[str, Row]:
+    """The rows of this shard by id. Raises FileError where there is no manifest, or a damaged one."""
+    if not manifest.is_file():
+        raise FileError(f"{manifest}: no such manifest", hint="write one with `trellis data index` or `data export`")
+    try:
+        return {id_: Row(**row) for id_, row in read_manifest(manifest).items() if in_shard(id_, shard)}
+    except TypeError as error:
+        raise FileError(f"{manifest} has rows of another kind: {error}", hint="write it anew") from error
+
+
+def check_apart(manifest: Path, out: Path) -> None:
+    """Raises UsageError where the output is the manifest itself."""
+    if out.resolve() == manifest.resolve():
+        raise UsageError(f"-o {out} is the manifest itself", hint="write the new one beside it")
+
+
+def mesh_path(manifest: Path, row: Row) -> Path:
+    """A row's mesh file."""
+    return manifest.parent / (row.path or f"{OBJECTS}/{row.id}.glb")
+
+
+def relative_row(row: Row, manifest: Path, out: Path) -> Row:
+    """The row with its file told from another manifest's folder."""
+    if out.parent.resolve() == manifest.parent.resolve():
+        return row
+    path = os.path.relpath(mesh_path(manifest, row).resolve(), out.parent.resolve())
+    return replace(row, path=Path(path).as_posix())
+
+
+def read_sidecar(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, dict[str, Any]]:
+    """What is known by id; half a line, which a killed process leaves, is passed over, and what is not `wanted`."""
+    found: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+                if wanted(row):
+                    found[row["id"]] = row
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def work_rows(
+    rows: Mapping[str, Row],
+    do: Callable[[Row], dict[str, Any]],
+    known: dict[str, dict[str, Any]],
+    sidecar: Path,
+    ledger: Ledger,
+    *,
+    what: str,
+    retry_failed: bool = False,
+    heard: Callable[[TrellisError | None], None] = lambda error: None,
+) -> list[str]:
+    """Find out what is not `known` yet, and put it there and into the sidecar; gives the ids of rows that failed.
+
+    Args:
+        do: what the sidecar is to say of one row, beside its id.
+        heard: is told how each row ended.
+    """
+    failures = ledger.read()
+    skip = set(known) if retry_failed else known.keys() | failures.keys()
+    items = [Item(id_, row.key, row) for id_, row in rows.items()]
+    sidecar.parent.mkdir(parents=True, exist_ok=True)
+    broken = sidecar.is_file() and not sidecar.read_bytes().endswith(b"\n")
+    with ledger.closing(failures), sidecar.open("a", encoding="utf-8") as kept:
+        kept.write("\n" if broken else "")
+        for item, value, error in each(
+            items, lambda item: do(item.payload), skip=skip, what=what, begin=lambda item: failures.pop(item.id, None)
+        ):
+            if error is None:
+                known[item.id] = {"id": item.id, **value}
+                kept.write(json.dumps(known[item.id], ensure_ascii=False) + "\n")
+                kept.flush()
+            else:
+                _log.warning("%s: %s", item.name, error.problem)
+                failures[item.id] = ledger_row(item.id, item.name, error)
+            heard(error)
+    return [id_ for id_ in rows if id_ in failures]
