@@ -63,10 +63,10 @@ def caption(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="How often an answer is asked for again.")] = 6,
     price_in: Annotated[
-        float | None, typer.Option(help="Dollars a million tokens in, for --dry-run.", show_default=False)
+        float | None, typer.Option(min=0, help="Dollars a million tokens in, for --dry-run.", show_default=False)
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option(help="Dollars a million tokens out, for --dry-run.", show_default=False)
+        float | None, typer.Option(min=0, help="Dollars a million tokens out, for --dry-run.", show_default=False)
     ] = None,
     device: o.Device = "auto",
     shard: o.Shard = None,

@@ -27,8 +27,9 @@ def merge(
     Example:  trellis merge voxels-*.h5 -o voxels.h5
     """
     with o.running(quiet=quiet, verbose=verbose):
+        from trellis_cli.stages.manifest_rows import SUFFIX
         from trellis_cli.stages.merge import merge as merge_stage_files
-        from trellis_cli.stages.merge_manifests import SUFFIX, merge_manifests
+        from trellis_cli.stages.merge_manifests import merge_manifests
 
         manifests = any(path.suffix.lower() == SUFFIX for path in (*inputs, out))
         summary = (merge_manifests if manifests else merge_stage_files)(inputs, out, overwrite=overwrite)

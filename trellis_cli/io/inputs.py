@@ -14,7 +14,7 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
         others: let single files of other kinds pass, for a caller that says better than this what they are.
 
     Raises:
-        FileError: a folder without such files, a list that is no text or names none.
+        FileError: a folder without such files, a list that is no text or names none, nothing of that name.
         UsageError: a single file of another kind.
     """
     found: list[Path] = []
@@ -30,8 +30,11 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
         elif argument.suffix.lower() == ".txt" and argument.is_file():
             found += _listed(argument)
         elif not others and not argument.name.lower().endswith(tuple(suffixes)):
+            if not argument.exists():
+                raise FileError(f"{argument}: no such file or folder", hint="check the path")
             raise UsageError(
-                f"{argument} is not {what}: its name ends in none of {', '.join(suffixes)}", hint="see `trellis --help`"
+                f"{argument} is not {what}: its name ends in none of {', '.join(suffixes)}",
+                hint="files of that kind, folders of them, or a .txt that lists them",
             )
         else:
             found.append(argument)

@@ -17,7 +17,7 @@ from trellis_cli.geometry.cameras import orbit
 from trellis_cli.io.aside import write_text
 from trellis_cli.ledger import Ledger
 from trellis_cli.renderers.mesh import render_views
-from trellis_cli.stages.manifest_rows import check_apart, mesh_path, read_sidecar, relative_row, rows_of, work_rows
+from trellis_cli.stages.manifest_rows import check_out, mesh_path, read_sidecar, relative_row, rows_of, work_rows
 from trellis_cli.stages.sources import into_cube
 
 NUM_VIEWS, SIZE, PITCH_DEG = 4, 512, 20.0
@@ -61,7 +61,7 @@ def caption_objects(
         TrellisError: the endpoint did not answer for several objects in a row.
         SomeFailed: some objects could not be captioned; the ledger says why.
     """
-    check_apart(manifest, out)
+    check_out(out, manifest)
     rows, known, silent = rows_of(manifest, shard), _known(out), 0
 
     def do(row: Row) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from trellis_cli.io.zipped import unpacked
 from trellis_cli.ledger import Item, Ledger, ledger_row
 from trellis_cli.shards import in_shard
 from trellis_cli.stages.export_objects import list_source
+from trellis_cli.stages.manifest_rows import check_out
 from trellis_cli.workers import each
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def index_objects(
         UsageError, FileError: as `list_source`; another file is in the way; no object is left.
         SomeFailed: some files could not be read; the others are in the manifest.
     """
+    check_out(out)
     if out.exists() and not overwrite:
         raise UsageError(f"{out} is there already", hint="pass --overwrite to write it anew, or choose another -o")
     items = [item for item in list_source(source, root, num=num, seed=seed) if _wanted(item, licences, min_score)]

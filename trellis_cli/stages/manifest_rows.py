@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,28 @@ from trellis_cli.shards import in_shard
 from trellis_cli.workers import each
 
 _log = logging.getLogger(__name__)
+SUFFIX = ".jsonl"
 
 
 def rows_of(manifest: Path, shard: tuple[int, int] = (0, 1)) -> dict[str, Row]:
     """The rows of this shard by id. Raises FileError where there is no manifest, or a damaged one."""
     if not manifest.is_file():
         raise FileError(f"{manifest}: no such manifest", hint="write one with `trellis data index` or `data export`")
-    try:
-        return {id_: Row(**row) for id_, row in read_manifest(manifest).items() if in_shard(id_, shard)}
-    except TypeError as error:
-        raise FileError(f"{manifest} has rows of another kind: {error}", hint="write it anew") from error
+    rows = read_manifest(manifest)
+    known = {field.name for field in fields(Row)}
+    needed = {field.name for field in fields(Row) if field.default is field.default_factory is MISSING}
+    for id_, row in rows.items():
+        if wrong := sorted(needed - row.keys()) or sorted(row.keys() - known):
+            kind = "lacks" if wrong[0] in needed else "has unknown"
+            raise FileError(f"{manifest}: the row of {id_} {kind} {', '.join(wrong)}", hint="write the manifest anew")
+    return {id_: Row(**row) for id_, row in rows.items() if in_shard(id_, shard)}
 
 
-def check_apart(manifest: Path, out: Path) -> None:
-    """Raises UsageError where the output is the manifest itself."""
-    if out.resolve() == manifest.resolve():
+def check_out(out: Path, manifest: Path | None = None) -> None:
+    """Raises UsageError for an output that is no .jsonl, which no stage would take for a manifest, or `manifest`."""
+    if out.suffix.lower() != SUFFIX:
+        raise UsageError(f"-o {out}: a manifest is a .jsonl", hint=f"for example -o {out.with_suffix(SUFFIX).name}")
+    if manifest is not None and out.resolve() == manifest.resolve():
         raise UsageError(f"-o {out} is the manifest itself", hint="write the new one beside it")
 
 

@@ -8,9 +8,7 @@ from trellis_cli.errors import UsageError
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.inputs import require_file
 from trellis_cli.session import Summary, in_the_way
-from trellis_cli.stages.manifest_rows import relative_row, rows_of
-
-SUFFIX = ".jsonl"
+from trellis_cli.stages.manifest_rows import SUFFIX, relative_row, rows_of
 
 
 def merge_manifests(inputs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Summary:

@@ -22,7 +22,7 @@ from trellis_cli.ledger import Ledger
 from trellis_cli.metrics.appearance import appearance
 from trellis_cli.renderers.mesh import render_views
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.stages.manifest_rows import check_apart, mesh_path, read_sidecar, relative_row, rows_of, work_rows
+from trellis_cli.stages.manifest_rows import check_out, mesh_path, read_sidecar, relative_row, rows_of, work_rows
 from trellis_cli.stages.sources import into_cube
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class ScoreSummary:
     @property
     def text(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.out}: {self.kept} of {self.scored} objects{failed}; {', '.join(map(str, self.pictures))}"
+        pictures = f"; {', '.join(map(str, self.pictures))}" if self.pictures else ""
+        return f"{self.out}: {self.kept} of {self.scored} objects{failed}{pictures}"
 
 
 def score_objects(
@@ -76,7 +77,7 @@ def score_objects(
         MissingError, FileError: the weights are missing or of another kind.
         SomeFailed: some objects could not be scored; those without a score are not in `out`.
     """
-    check_apart(manifest, out)
+    check_out(out, manifest)
     limit_of, rows = _thresholds(threshold), rows_of(manifest, shard)
     name, score = _scorer(scorer, head, clip, device)
     sidecar = out.with_name(out.name + ".scores.jsonl")
@@ -105,8 +106,10 @@ def _thresholds(text: str) -> Callable[[str], float]:
         return lambda source: PAPER.get(source, PAPER_OTHERS)
     try:
         limit = float(text)
-    except ValueError as error:
-        raise UsageError(f"--threshold {text!r} is not none, paper or a number", hint="for example 4.5") from error
+    except ValueError:
+        limit = math.nan
+    if math.isnan(limit):
+        raise UsageError(f"--threshold {text!r} is not none, paper or a number", hint="for example 4.5")
     return lambda source: limit
 
 

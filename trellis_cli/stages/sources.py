@@ -20,6 +20,7 @@ from trellis_cli.session import Item
 from trellis_cli.shards import in_shard
 
 _AGAIN = "index or export the objects anew, or give the file itself"
+_ELSEWHERE = "where a manifest names objects without files of their own, `trellis data export` writes those"
 Bad = list[tuple[str, TrellisError]]
 
 
@@ -37,6 +38,8 @@ def mesh_items(inputs: Sequence[Path], shard: tuple[int, int] = (0, 1)) -> tuple
             continue
         try:
             with unpacked(path) as there:
+                if id_ is not None and not there.is_file():
+                    raise FileError(f"{path}: no such file", hint=_ELSEWHERE)
                 found = source_digest(require_file(there))
             if id_ not in (None, found):
                 raise FileError(f"{path} is not what its manifest says: {found[:12]}, not {id_[:12]}", hint=_AGAIN)

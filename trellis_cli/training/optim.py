@@ -12,6 +12,8 @@ CLIP_WINDOW = 1000  # gradient norms remembered; the published training clips at
 CLIP_CEILING = 1.0
 SCHEDULES, PRECISIONS = ("constant", "cosine"), ("auto", "bfloat16", "float16", "float32")
 
+COUNTS = ("steps", "warmup", "micro_batch", "max_tokens", "spike")
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRecipe:
@@ -41,18 +43,19 @@ class OptimizerRecipe:
 
     def __post_init__(self) -> None:
         """Raises RecipeError for values that no training can have."""
-        allowed: dict[str, bool] = {
-            "learning_rate": 0 <= self.learning_rate < math.inf, "batch": self.batch >= 1, "steps": self.steps >= 0,
-            "weight_decay": self.weight_decay >= 0, "warmup": self.warmup >= 0,
-            "schedule": self.schedule in SCHEDULES, "ema_decay": 0 <= self.ema_decay < 1,
-            "precision": self.precision in PRECISIONS, "micro_batch": self.micro_batch >= 0,
-            "max_tokens": self.max_tokens >= 0, "memory": 0 <= self.memory < 1, "spike": self.spike >= 0,
-        }  # fmt: skip
-        for name, fine in allowed.items():
+        allowed: dict[str, tuple[bool, str]] = {
+            "learning_rate": (0 <= self.learning_rate < math.inf, "a finite number of 0 or more"),
+            "batch": (self.batch >= 1, "1 or more"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a finite number of 0 or more"),
+            "ema_decay": (0 <= self.ema_decay < 1, "0 or more, and less than 1"),
+            "memory": (0 <= self.memory < 1, "a share of the card: 0 or more, and less than 1"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+            **{name: (getattr(self, name) >= 0, "0 or more") for name in COUNTS},
+        }
+        for name, (fine, wanted) in allowed.items():
             if not fine:
-                words = {"schedule": SCHEDULES, "precision": PRECISIONS}.get(name, ())
-                hint = f"one of: {', '.join(words)}" if words else "see docs/training.md"
-                raise RecipeError(f"optimizer.{name} is {getattr(self, name)!r}", hint=hint)
+                raise RecipeError(f"optimizer.{name} is {getattr(self, name)!r}", hint=f"give {wanted}")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then constant or a cosine to 0."""
