@@ -99,16 +99,17 @@ def write_stage_files(
         return Decoded((out,), summary.done, summary.kept)
     if len(inputs) == 1 and bad:
         raise bad[0][1]
-    own = [p for p in dict.fromkeys(inputs) if str(p) not in dict(bad) and _in_shard(p, sources, shard)]
-    targets = _targets(own, out)
+    held: dict[Path, list[Source]] = {path: [] for path in inputs if str(path) not in dict(bad)}
+    for source in sources:
+        held[source.path].append(source)
+    # An input without assets is in every shard.
+    targets = _targets([p for p, its in held.items() if not its or in_shard(its[0].id, shard)], out)
     place = inputs[0].parent / "decode" if out is None else out
     ledger = Ledger.beside(place, "decode", shard)
     given = {str(path) for path in inputs}
     rows = {id_: row for id_, row in ledger.read().items() if id_ not in given}
     failures = {name: ledger_row(name, name, error) for name, error in bad}
-    batches = {
-        batch_of(target, [s for s in sources if s.path == path], [path], ()): path for target, path in targets.items()
-    }
+    batches = {batch_of(target, held[path], [path], ()): path for target, path in targets.items()}
     written, done, kept = set(), 0, 0
     for batch in run_batches(list(batches), what="trellis decode"):
         path = batches[batch]
@@ -133,12 +134,6 @@ def write_stage_files(
             hint=ledger.hint,
         )
     return Decoded(tuple(target for target in targets if target in written), done, kept)
-
-
-def _in_shard(path: Path, sources: Sequence[Source], shard: tuple[int, int]) -> bool:
-    """An input without assets is in every shard."""
-    first = next((source.id for source in sources if source.path == path), None)
-    return first is None or in_shard(first, shard)
 
 
 def _targets(inputs: Sequence[Path], out: Path | None) -> dict[Path, Path]:

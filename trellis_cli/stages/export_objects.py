@@ -140,21 +140,18 @@ def export_objects(
             ):  # fmt: skip
                 if error is None:
                     made[item.id] = Row(**row)
+                    if len(made) % SAVE_EVERY == SAVE_EVERY - 1:
+                        save()
                 else:
                     failures[item.id] = ledger_row(item.id, item.payload.name, error)
                     _log.warning("%s: %s", item.id, error.problem)
-                if len(made) % SAVE_EVERY == SAVE_EVERY - 1:
-                    save()
         finally:  # after Ctrl-C too
             save()
     failed = sum(item.id in failures for item in items)
     summary = ExportSummary(out, len(made), sum(item.id in rows for item in items), failed)
     if failed:
         console.note(summary.text)
-        raise SomeFailed(
-            f"{failed} of {len(items)} objects failed",
-            hint=ledger.hint,
-        )
+        raise SomeFailed(f"{failed} of {len(items)} objects failed", hint=ledger.hint)
     return summary
 
 
