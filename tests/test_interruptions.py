@@ -208,13 +208,23 @@ def test_ctrl_c_within_the_work(
     assert not _files(tmp_path)
 
 
-def test_a_bug_keeps_its_traceback(toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
+def test_a_bug_costs_the_item_that_met_it_and_keeps_its_traceback(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    original, calls = trellis_cli.stages.voxelize.voxelize_file, []
+
+    def bug(*arguments: Any, **options: Any):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise ZeroDivisionError("of zero by zero")
+        return original(*arguments, **options)
 
     monkeypatch.setattr(trellis_cli.stages.voxelize, "voxelize_file", bug)
-    with pytest.raises(ZeroDivisionError):
-        run(_voxelize(toys, tmp_path / "x.h5"))
+    _trellis(*_voxelize(toys, tmp_path / "x.h5"), code=5)
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "ZeroDivisionError: of zero by zero" in said
+    (row,) = (tmp_path / "x.h5.ledger.jsonl").read_text().splitlines()
+    assert "ZeroDivisionError: of zero by zero" in row and len(calls) == NUM
 
 
 @pytest.mark.parametrize("arguments", [("recipe", "show", "mini-cpu/slat-vae"), ("render", "--help")])

@@ -51,9 +51,11 @@ class Batch:
         attrs: the groups to write, each with its attributes.
         bad_inputs: inputs that failed before they had an id: (name, error); they count as failed.
         in_order: the assets come as the items do, not sorted by id.
+        shard: whose items these are. Of several shards each has an output, if only an empty one: the stages that
+            follow wait for all of them.
 
     Raises:
-        TrellisError: the error of the only input there was, as it came.
+        TrellisError: the error of the only input there was, as it came; not of a shard.
         UsageError: another file is in the way, or `out` is no .h5.
     """
 
@@ -69,11 +71,13 @@ class Batch:
         retry_failed: bool = False,
         bad_inputs: Sequence[tuple[str, TrellisError]] = (),
         in_order: bool = False,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         if out.suffix.lower() != ".h5":
             raise UsageError(f"-o {out}: a stage file is a .h5", hint=f"for example -o {out.with_suffix('.h5').name}")
         self.items = list({item.id: item for item in items}.values())
-        self.single = len(self.items) + len(bad_inputs) == 1
+        self.sharded = shard[1] > 1
+        self.single = len(self.items) + len(bad_inputs) == 1 and not self.sharded
         if self.single and bad_inputs:
             raise bad_inputs[0][1]
         self.out, self.work, self.provenance, self.attrs, self.in_order = out, work, provenance, attrs, in_order
@@ -119,6 +123,7 @@ class Batch:
         else:
             _log.warning("%s: %s", item.name, error.problem)
             self.failures[item.id] = ledger_row(item.id, item.name, error)
+            self.ledger.write(self.failures)  # a killed job must not pay for it again
 
     def finish(self) -> Summary:
         """Make the output of all that is kept.
@@ -146,7 +151,7 @@ class Batch:
 
     def _assemble(self, kept: set[str]) -> None:
         held = self.done | kept
-        if not held and self.failures:
+        if not held and self.failures and not self.sharded:
             first = next(iter(self.failures.values()))["reason"]
             raise SomeFailed(f"all {len(self.failures)} inputs failed, the first: {first}", hint=self.ledger.hint)
         order = [item.id for item in self.items if item.id in held] if self.in_order else sorted(held)

@@ -43,4 +43,4 @@ def _array_task(environment: Mapping[str, str]) -> tuple[int, int]:
 
 def in_shard(id_: str, shard: tuple[int, int]) -> bool:
     """Whether an id belongs to this shard: by a stable hash of the id, whatever else is in the set."""
-    return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) % shard[1] == shard[0]
+    return int(hashlib.sha256(id_.encode(errors="surrogateescape")).hexdigest()[:8], 16) % shard[1] == shard[0]

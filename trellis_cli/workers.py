@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 START = 600.0  # seconds for a worker to come up, with its libraries and networks still to load
+STARTS = 3  # workers in a row that may fail to
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def each(
         skip: ids of items that are not to be done. (A worker that starts late may find more done than its parent did.)
         begin: is told of an item before it is done.
 
+    Whatever else goes wrong with an item costs that item alone; a bug leaves its traceback on stderr.
+
     Raises:
         TrellisError: what is no fault of an item: a full disk, missing weights. The others stop.
     """
@@ -95,12 +99,15 @@ def each(
         return
     for item in console.track(todo, total=len(todo), what=what):
         begin(item)
+        value, failed = None, None
         try:
-            value, failed = do(item), None
-        except NO_ITEMS_FAULT:
-            raise
-        except TrellisError as error:
-            value, failed = None, error
+            value = do(item)
+        except Exception as error:
+            if type(error).__name__ == "Abort":  # what typer makes of Ctrl-C
+                raise
+            failed = _expected(error)
+            if isinstance(failed, NO_ITEMS_FAULT):
+                raise failed from error
         yield item, value, failed
 
 
@@ -126,6 +133,7 @@ class _Pool:
     def __init__(self, workers: Workers, todo: "deque[Item]", begin: Callable[["Item"], object]) -> None:
         self.workers, self.todo, self.begin = workers, todo, begin
         self.running: list[_Worker] = []
+        self.stillborn = 0  # workers that ended before their first item, in a row
 
     @property
     def busy(self) -> int:
@@ -158,7 +166,7 @@ class _Pool:
             raise _told(answer)
         if worker.item is not None:
             yield worker.item, answer.get("value"), _told(answer) if answer["kind"] == "failed" else None
-        worker.ready, worker.item = True, None
+        worker.ready, worker.item, self.stillborn = True, None, 0
 
     def _late(self) -> Iterator[Ended]:
         for worker in list(self.running):
@@ -177,10 +185,12 @@ class _Pool:
 
     def _ended(self, worker: _Worker) -> Iterator[Ended]:
         code = worker.process.wait()
-        if not worker.ready:
-            raise TrellisError(f"a worker ended with code {code} before its first item", hint="try without --workers")
         if worker.item is None:
             self.running.remove(worker)
+            self.stillborn += not worker.ready
+            if self.stillborn >= STARTS:
+                what = f"{STARTS} workers ended before their first item, the last with code {code}"
+                raise TrellisError(what, hint="more --worker-memory, fewer --workers or none; the same command goes on")
             return
         how = signal.Signals(-code).name if code < 0 else f"code {code}"
         yield self._lost(worker, f"its process ended ({how})", "a larger --worker-memory, or fewer --workers")
@@ -235,6 +245,7 @@ def _serve(items: Sequence["Item"], do: Callable[["Item"], Any]) -> NoReturn:
     """What a worker does: one item after the other as the parent names them, until it names no more."""
     descriptor, memory = (int(part) for part in invocation.role().split(":"))
     invocation.set_role("")  # a batch within the work of an item is done here
+    _end_with_parent()
     _limit(memory)
     by_id = {item.id: item for item in items}
     with os.fdopen(descriptor, "w", encoding="utf-8") as answers, asked_for(Workers()):
@@ -270,6 +281,23 @@ def _expected(error: Exception) -> TrellisError:
         return TrellisError(f"not enough memory: {first_line(error)}", hint="a larger --worker-memory")
     _log.error("a bug, met by an item", exc_info=error)
     return TrellisError(f"{type(error).__name__}: {first_line(error)}", hint="a bug: its traceback is on stderr")
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed takes its workers along: nobody would stop what hangs, or hear what is done."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+    def watch() -> None:  # for other systems, and a parent that was gone already
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit(memory: int) -> None:

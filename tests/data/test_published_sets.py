@@ -153,7 +153,12 @@ def test_licences_filter(tmp_path: Path) -> None:
     assert not manifest.exists()
     trellis("data", "index", "abo", tmp_path / "set", "-o", manifest, "--licence", "cc0*", "--licence", "cc-by-4*")
     assert len(manifest.read_text().splitlines()) == 3
-    trellis("data", "index", "abo", tmp_path / "set", "-o", manifest, code=2)  # it is there
+    trellis("data", "index", "abo", tmp_path / "set", "-o", manifest)
+    assert len(manifest.read_text().splitlines()) == 3
+    assert "done already" in trellis("data", "index", "abo", tmp_path / "set", "-o", manifest)
+    manifest.write_text("mine")
+    trellis("data", "index", "abo", tmp_path / "set", "-o", manifest, code=2)
+    assert manifest.read_text() == "mine"
 
 
 def test_objects_without_a_file_are_counted(tmp_path: Path) -> None:
@@ -195,4 +200,47 @@ def test_a_full_temporary_disk_is_no_fault_of_an_archive(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
     trellis("data", "index", "objaverse-xl", tmp_path, "-o", tmp_path / "manifest.jsonl", code=1)
-    assert not list(tmp_path.glob("manifest.jsonl*"))
+    assert not list(tmp_path.glob("manifest.jsonl")) + list(tmp_path.glob("*.ledger.jsonl"))
+
+
+def test_downloads_that_are_not_quite_whole(tmp_path: Path) -> None:
+    """Links of the hub's cache, marks of byte order, lines cut off, words that are no English."""
+    hssd(tmp_path / "hssd")
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate(sorted((tmp_path / "hssd/objects").glob("?/*.glb"))):
+        path.rename(blobs / f"deadbeef{number}")
+        path.symlink_to(blobs / f"deadbeef{number}")
+    table = tmp_path / "hssd/semantics/objects.csv"
+    table.write_text("\ufeff" + table.read_text() + "2c\n", encoding="utf-8")
+    manifest = tmp_path / "hssd.jsonl"
+    trellis("data", "index", "hssd", tmp_path / "hssd", "-o", manifest)
+    trellis("voxelize", manifest, "-o", tmp_path / "v.h5", "--resolution", 16)
+
+    future(tmp_path / "future")
+    info = tmp_path / "future/3D-FUTURE-model/model_info.json"
+    info.write_text(json.dumps([{"model_id": "0a5a346b", "category": "沙发", "super-category": None}]))
+    trellis("data", "index", "3d-future", tmp_path / "future", "-o", tmp_path / "future.jsonl")
+    assert json.loads((tmp_path / "future.jsonl").read_text())["name"] == "furniture"
+
+    objaverse(tmp_path / "xl")
+    published = tmp_path / "xl/metadata.csv"
+    published.write_text(published.read_text() + "abc", encoding="utf-8-sig")
+    trellis("data", "index", "objaverse-xl", tmp_path / "xl", "-o", tmp_path / "xl.jsonl", code=3)
+
+
+def test_an_archive_with_spoilt_bytes_costs_its_object(tmp_path: Path) -> None:
+    objaverse(tmp_path)
+    archive = next(tmp_path.rglob("*.zip"))
+    manifest = tmp_path / "manifest.jsonl"
+    trellis("data", "index", "objaverse-xl", tmp_path, "-o", manifest)
+    with zipfile.ZipFile(archive) as opened:
+        seat = opened.read("models/seat.glb")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("models/seat.glb", seat)
+    data = bytearray(archive.read_bytes())
+    data[200:260] = bytes(60)
+    archive.write_bytes(data)
+    trellis("voxelize", manifest, "-o", tmp_path / "v.h5", "--resolution", 16, code=5)
+    trellis("data", "index", "objaverse-xl", tmp_path, "-o", manifest, "--overwrite", code=5)
+    assert len(manifest.read_text().splitlines()) == 1

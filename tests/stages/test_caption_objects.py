@@ -267,3 +267,35 @@ def test_half_a_line_of_a_killed_process_costs_no_other(server: Server, manifest
     assert len(server.bodies) == asked + 3
     caption(server, manifest)
     assert len(server.bodies) == asked + 3  # what was asked anew is known
+
+
+@pytest.mark.parametrize("bad", [status(400), status(413), status(422)])
+def test_a_request_that_is_refused_costs_its_object(server: Server, manifest: Path, bad: Answer) -> None:
+    server.script = [bad]
+    rows = caption(server, manifest, code=5)
+    assert sum(row["captions"][-1] == CAPTION for row in rows) == 2
+    assert "refuses this object" in manifest.with_name("captioned.jsonl.ledger.jsonl").read_text()
+    caption(server, manifest, "--retry-failed")
+
+
+def test_refusals_are_no_captions(server: Server, manifest: Path) -> None:
+    sorry = "I'm sorry, but I can't assist with that request."
+    server.script = [says(sorry), good, says(f"“{sorry}”"), good, says(json.dumps([sorry] * 10)), good]
+    server.script += [good, good, says(json.dumps(["a chair"] * 10)), good]
+    rows = caption(server, manifest)
+    assert all(row["captions"][-1] == CAPTION and "sorry" not in str(row) for row in rows)
+    assert len(server.bodies) == 9 + 4
+
+
+def test_another_model_is_asked_anew(server: Server, manifest: Path) -> None:
+    caption(server, manifest)
+    caption(server, manifest, "--model", "other")
+    assert len(server.bodies) == 18
+    caption(server, manifest)
+    assert len(server.bodies) == 18  # what the first said is known still
+    other = manifest.with_name("captioned.jsonl")
+    other.with_name("captioned.jsonl.captions.jsonl").unlink()
+    other.write_text("mine")
+    caption_words = ("data", "caption", manifest, "-o", other, "--endpoint", server.url, "--model", "seer")
+    trellis(*caption_words, code=2)
+    assert other.read_text() == "mine"

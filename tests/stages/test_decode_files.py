@@ -35,7 +35,7 @@ class Decoder:
         value = int(source.group.asset(source.index)["feats"][0, 0])
         self.calls.append(value)
         if value == self.crash:
-            raise RuntimeError("power cut")
+            raise KeyboardInterrupt("power cut")
         if value in self.bad:
             raise TrellisError("no surface", hint="another seed")
         return stamped(f"# {BLANK}\nasset {value}\n".encode(), work)
@@ -81,7 +81,7 @@ def test_done_work_is_not_done_again(tmp_path: Path) -> None:
 
 def test_a_stopped_decode_goes_on_where_it_was(tmp_path: Path) -> None:
     slat, decoder = _slat(tmp_path / "x.slat.h5", 1, 2, 3), Decoder()
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(KeyboardInterrupt, match="power cut"):
         _run(slat, Decoder(crash=2))
     assert _values(tmp_path / "x") == [1]
     got = _run(slat, decoder)
@@ -155,7 +155,7 @@ def test_a_bad_asset_does_not_stop_the_others(tmp_path: Path) -> None:
 
 def test_a_stopped_decode_keeps_what_failed_and_a_repaired_input_is_forgotten(tmp_path: Path) -> None:
     slat, ledger = _slat(tmp_path / "x.slat.h5", 1, 2, 3), tmp_path / "decode.ledger.jsonl"
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(KeyboardInterrupt, match="power cut"):
         _run(slat, Decoder(bad=[1], crash=2))
     assert json.loads(ledger.read_text())["name"] == "x.slat.h5:0"
     assert _run(slat, Decoder(), retry_failed=True).done == 3 and not ledger.exists()

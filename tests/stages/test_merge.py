@@ -1,11 +1,13 @@
 """`merge` and `split`: shards put together are the bytes of one go, and taken apart those of shards."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.tiny_world import FIXED, GRID, PROMPTS, World, trellis
+from trellis_cli.io.open_stages import OpenStages
 from trellis_cli.io.stage_files import open_stage
 
 
@@ -59,9 +61,7 @@ def test_shards_together_are_the_bytes_of_one_go(stage: str, world: World, tmp_p
 
 
 def test_more_files_than_are_open_at_once(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trellis_cli.stages import merge
-
-    monkeypatch.setattr(merge, "OPEN", 2)
+    monkeypatch.setattr("trellis_cli.stages.merge.OpenStages", partial(OpenStages, 2))
     parts = shards(tmp_path, 5, "voxelize", world.data / "objects", "--resolution", GRID)
     trellis("merge", *parts, "-o", tmp_path / "x.h5")
     with open_stage(tmp_path / "x.h5") as file, open_stage(world.data / "voxels.h5") as whole:

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.tiny_world import GRID, World, trellis
+from tests.tiny_world import FIXED, GRID, World, trellis
 from trellis_cli.io.schema import CONTENT
 
 
@@ -70,6 +70,25 @@ def test_what_was_made_of_something_else_is_stale(folder: Path) -> None:
     mesh = sorted((folder / "objects").iterdir())[0]
     mesh.write_bytes(sorted((folder / "objects").iterdir())[1].read_bytes())
     assert verify(folder, code=5) == {"views.h5": "stale"}
+
+
+def test_parts_of_every_stage_have_one_name(world: World, folder: Path) -> None:
+    """A chain calls the parts of every stage alike: those of another stage are no proof of a change."""
+    for name in ("voxels", "views", "features", "latents"):
+        (folder / name).mkdir()
+        (folder / f"{name}.h5").rename(folder / name / "part-00000.h5")
+    voxels, views = folder / "voxels" / "part-00000.h5", folder / "views" / "part-00000.h5"
+    features, latents = folder / "features" / "part-00000.h5", folder / "latents" / "part-00000.h5"
+    trellis("featurize", voxels, views, "-o", features, "--device", "cpu", "--overwrite")
+    trellis("encode", features, "-o", latents, "--model", world.autoencoder, *FIXED, "--overwrite")
+    assert verify(folder) == {}
+    features.unlink()  # as one may, once they are encoded
+    assert verify(folder) == {}
+    trellis("featurize", voxels, views, "-o", features, "--device", "cpu")
+    trellis("voxelize", folder / "objects", "-o", voxels, "--resolution", GRID // 2, "--overwrite")
+    assert "features/part-00000.h5" in verify(folder, code=5)
+    voxels.unlink()
+    assert "features/part-00000.h5" not in verify(folder, code=5)
 
 
 def test_files_from_before_such_digests_and_stopped_work(folder: Path) -> None:

@@ -82,6 +82,7 @@ def index(
     item_timeout: o.ItemTimeout = None,
     worker_memory: o.WorkerMemory = None,
     overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -98,7 +99,7 @@ def index(
 
         summary = index_objects(
             source, root, out, licences=licence or (), min_score=min_score, num=num, seed=seed,
-            shard=parse_shard(shard), overwrite=overwrite,
+            shard=parse_shard(shard), overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(summary.text, summary, as_json=json)
 

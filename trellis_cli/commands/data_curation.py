@@ -25,6 +25,7 @@ def score(
     workers: o.WorkerProcesses = 1,
     item_timeout: o.ItemTimeout = None,
     worker_memory: o.WorkerMemory = None,
+    overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -45,7 +46,7 @@ def score(
 
         summary = score_objects(
             manifest, out, scorer=scorer, head=head, clip=clip, threshold=threshold, shard=parse_shard(shard),
-            device=chosen, retry_failed=retry_failed,
+            device=chosen, overwrite=overwrite, retry_failed=retry_failed,
         )  # fmt: skip
         console.result(summary.text, summary, as_json=json)
 
@@ -73,6 +74,7 @@ def caption(
     workers: o.WorkerProcesses = 1,
     item_timeout: o.ItemTimeout = None,
     worker_memory: o.WorkerMemory = None,
+    overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
     dry_run: o.DryRun = False,
     json: o.Json = False,
@@ -94,7 +96,7 @@ def caption(
 
         part = parse_shard(shard)
         if dry_run:
-            plan = stage.caption_cost(manifest, out, shard=part, price_in=price_in, price_out=price_out)
+            plan = stage.caption_cost(manifest, out, model, shard=part, price_in=price_in, price_out=price_out)
             return console.result(plan.text, plan, as_json=json)
         if local:
             from trellis_cli.networks.local_describer import LocalDescriber
@@ -111,5 +113,7 @@ def caption(
                 retries=retries,
                 per_minute=per_minute / workers,  # each of them asks on its own
             )
-        summary = stage.caption_objects(manifest, out, describer, shard=part, retry_failed=retry_failed)
+        summary = stage.caption_objects(
+            manifest, out, describer, shard=part, overwrite=overwrite, retry_failed=retry_failed
+        )
         console.result(summary.text, summary, as_json=json)

@@ -15,6 +15,7 @@ def stats(
         Path | None, typer.Option("--out", "-o", help="Write mean and deviation there, as JSON.", show_default=False)
     ] = None,
     split: Annotated[str, typer.Option(help="train, test or all.")] = "train",
+    overwrite: o.Overwrite = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -31,5 +32,5 @@ def stats(
 
         if split not in ("train", "test", "all"):
             raise UsageError(f"--split {split!r} is not known", hint="one of: train, test, all")
-        found = stage(inputs, out, split=split)
+        found = stage(inputs, out, split=split, overwrite=overwrite)
         console.result(found.text, found, as_json=json)

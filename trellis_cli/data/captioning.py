@@ -3,6 +3,7 @@
 The three steps are the paper's (appendix B.2); the words they are asked in are ours.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -29,6 +30,10 @@ VARY = (
     "Here is a caption of an object:\n\n{caption}\n\nWrite ten captions of the same object, the first of about 12"
     " words, each as long as the one before or shorter, the last of at most 5 words. What the object is must stay; its"
     " details may go. Answer with a JSON list of ten strings and nothing else."
+)
+PROMPTS = hashlib.sha256("\n".join((DESCRIBE, SHORTEN, VARY)).encode()).hexdigest()[:12]  # which these are
+REFUSAL = re.compile(
+    r"\W*(i['’]?m (sorry|unable|not able)|i am (sorry|unable|not able)|sorry\b|i can(['’]?t|not)\b|as an ai\b)", re.I
 )
 AGAIN = "\n\nYour last answer could not be used: {problem}. Please keep to what is asked."
 
@@ -82,6 +87,8 @@ def _asked(model: Describer, question: str, check: Callable[[str], T], pictures:
 def checked_description(answer: str) -> str:
     """A paragraph. Raises BadAnswer."""
     text = " ".join(answer.split())
+    if REFUSAL.match(text):
+        raise BadAnswer("a refusal")
     if len(text.split()) < 5:
         raise BadAnswer(f"a description of {len(text.split())} words")
     return text
@@ -90,6 +97,8 @@ def checked_description(answer: str) -> str:
 def checked_caption(answer: str) -> str:
     """One caption, without quotation marks round it. Raises BadAnswer."""
     text = " ".join(answer.split()).strip("\"'“”")
+    if REFUSAL.match(text):
+        raise BadAnswer("a refusal")
     if not 1 <= len(text.split()) <= MOST_WORDS:
         raise BadAnswer(f"a caption of {len(text.split())} words, not of 1 to {MOST_WORDS}")
     return text
@@ -108,6 +117,8 @@ def checked_short(answer: str) -> tuple[str, ...]:
         or not all(isinstance(t, str) and t.strip() for t in texts)
     ):
         raise BadAnswer(f"not a JSON list of {NUM_SHORT} texts")
+    if len({text.strip().lower() for text in texts}) < NUM_SHORT // 2 or any(map(REFUSAL.match, texts)):
+        raise BadAnswer("ten captions that say the same, or refuse")
     short = sorted((" ".join(text.split()) for text in texts), key=lambda text: -len(text.split()))
     longest, shortest = len(short[0].split()), len(short[-1].split())
     if longest > FIRST_WORDS or shortest > LAST_WORDS:

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,15 @@ import torch
 from trellis_cli.errors import FileError
 from trellis_cli.io.checks import check_asset
 from trellis_cli.io.inputs import unfinished
+from trellis_cli.io.open_stages import OpenStages
 from trellis_cli.io.schema import GROUPS
-from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
+from trellis_cli.io.stage_files import Asset, StageGroup
 
 MANIFEST = "manifest.jsonl"
+TEXTS = ("id", "source", "key", "name", "category", "group", "split", "licence", "credit", "kind", "path", "scorer")
+LISTS = ("captions", "colours", "aliases")
 TEST_SHARE = 0.08
 CACHE_BYTES = 4 << 30
-OPEN_FILES = 16
 
 
 class DataFolder:
@@ -37,26 +37,24 @@ class DataFolder:
             )
         self.folder = folder
         self._places: dict[str, dict[str, list[tuple[Path, int]]]] = {}
-        self._groups: dict[tuple[Path, str], StageGroup] = {}
-        self._open: OrderedDict[Path, ExitStack] = OrderedDict()
+        self._opened, self._held = OpenStages(), set[tuple[Path, str]]()
         self._cache: dict[tuple[Path, str, int], Asset] = {}
         self._cached_bytes = 0
         self._mirrored: set[Path] = set()
         for path in sorted(folder.rglob("*.h5")):
             if unfinished(path):
                 continue
-            with open_stage(path) as file:
-                if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):
-                    self._mirrored.add(path)
-                for name in file.groups:
-                    group = self._groups[path, name] = file.group(name, values=False)
-                    for index, id_ in enumerate(group.ids):
-                        self._places.setdefault(name, {}).setdefault(id_, []).append((path, index))
+            file = self._opened.file(path)
+            if json.loads(file.attrs.get("parameters", "{}")).get("mirror"):
+                self._mirrored.add(path)
+            for name in file.groups:
+                self._held.add((path, name))
+                for index, id_ in enumerate(self._group(path, name).ids):
+                    self._places.setdefault(name, {}).setdefault(id_, []).append((path, index))
         self.manifest = read_manifest(folder / MANIFEST)
 
     def close(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+        self._opened.close()
 
     def ids(self, *groups: str, split: str | None = None) -> list[str]:
         """Sorted ids that every named group has, of one split ("train", "test") or all.
@@ -72,9 +70,7 @@ class DataFolder:
 
     def split(self, id_: str) -> str:
         """The manifest's word, or by a hash of the id where there is none."""
-        if id_ in self.manifest:
-            return str(self.manifest[id_]["split"])
-        return split_by_hash(id_)
+        return told_split(self.manifest, id_)
 
     def captions(self, id_: str) -> list[str]:
         """What the manifest calls an asset; a list of one empty text where it says nothing."""
@@ -86,7 +82,7 @@ class DataFolder:
     def length(self, group: str, id_: str, variant: int = 0) -> int:
         """Voxels, or views, of an asset."""
         path, index = self._places[group][id_][variant]
-        return self._groups[path, group].length(index)
+        return self._group(path, group).length(index)
 
     def mirrored(self, group: str, id_: str, variant: int) -> bool:
         """Whether a variant is the asset's mirror image (`trellis encode --mirror`)."""
@@ -97,7 +93,7 @@ class DataFolder:
         path, index = self._places[group][id_][variant]
         if (key := (path, group, index)) in self._cache:
             return self._cache[key]
-        opened = self._opened(path, group)
+        opened = self._group(path, group)
         asset = opened.asset(index)
         check_asset(asset, opened.spec, opened.attrs.get("resolution"), f"{path}: /{group} of {id_[:12]}")
         self._cached_bytes += sum(a.nbytes for a in asset.values())
@@ -110,40 +106,35 @@ class DataFolder:
     ) -> Asset:
         """Some of an asset's /views or /conditions, or all: as many as a step needs of the hundreds there may be."""
         path, index = self._places[group][id_][0]
-        asset = self._opened(path, group).views(index, rows, surfaces=surfaces)
+        asset = self._group(path, group).views(index, rows, surfaces=surfaces)
         check_asset(asset, GROUPS[group], None, f"{path}: /{group} of {id_[:12]}")
         return asset
 
     def cameras(self, id_: str, group: str = "views") -> Asset:
         """The cameras of an asset's /views or /conditions, without their pictures."""
         path, index = self._places[group][id_][0]
-        return self._opened(path, group).cameras(index)
+        return self._group(path, group).cameras(index)
 
     def holds(self, group: str) -> bool:
         return bool(self._places.get(group))
 
-    def _opened(self, path: Path, group: str) -> StageGroup:
-        """The group, of an open file: of those the OPEN_FILES last ones stay open."""
-        if path not in self._open:
-            while len(self._open) >= OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-            stack = ExitStack()
-            file = stack.enter_context(open_stage(path))
-            for name in file.groups:
-                self._groups[path, name].rebind(file.raw(name))
-            self._open[path] = stack
-        self._open.move_to_end(path)
-        return self._groups[path, group]
+    def _group(self, path: Path, group: str) -> StageGroup:
+        return self._opened.group(path, group, values=False)
 
     def attr(self, group: str, name: str) -> Any:
         """An attribute that all files of a group must agree on. Raises FileError where they do not."""
-        values = {opened.attrs[name] for (_, g), opened in self._groups.items() if g == group}
+        values = {self._group(path, g).attrs[name] for path, g in self._held if g == group}
         if len(values) != 1:
             raise FileError(
                 f"{self.folder}: /{group} files have different {name}: {sorted(map(str, values))}",
                 hint="keep files of one kind in a data folder",
             )
         return values.pop()
+
+
+def told_split(manifest: Mapping[str, Mapping[str, Any]], id_: str) -> str:
+    """A manifest's word on an asset's split, or by a hash of the id where there is none."""
+    return str(manifest.get(id_, {}).get("split") or split_by_hash(id_))
 
 
 def split_by_hash(id_: str) -> str:
@@ -156,17 +147,33 @@ def read_manifest(path: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     rows = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):  # names may have other ends of lines in them
         if not line.strip():
             continue
         try:
             row = json.loads(line)
+            _check_row(row)
             rows[row["id"]] = row
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"{path}:{number} is not a manifest row: {error}", hint="write it anew with `trellis data export`"
             ) from error
     return rows
+
+
+def _check_row(row: Any) -> None:
+    """Raises ValueError for a value of the wrong type; what a row must have depends on who reads it."""
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        raise ValueError("it has no id")
+    for name, value in row.items():
+        if name in TEXTS and not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}, not a text")
+        if name in LISTS and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            raise ValueError(f"{name} is {value!r}, not a list of texts")
+        if name == "score" and not isinstance(value, int | float | None):
+            raise ValueError(f"{name} is {value!r}, not a number")
+    if row.get("split", "train") not in ("train", "test"):
+        raise ValueError(f"split is {row['split']!r}, not train or test")
 
 
 class Lottery:

@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from trellis_cli.data.index import MANIFEST, TEST_SHARE, read_manifest
+from trellis_cli.errors import FileError
 from trellis_cli.io.aside import write_text
 
 OBJECTS = "objects"
@@ -55,9 +56,21 @@ def split_of(group: str, size: int = 1) -> str:
     return "test" if int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32 < TEST_SHARE else "train"
 
 
+def whole_rows(path: Path) -> dict[str, Row]:
+    """The rows of a manifest by id. Raises FileError for a row that lacks something, or has more than a row has."""
+    known = {field.name for field in fields(Row)}
+    needed = {field.name for field in fields(Row) if field.default is field.default_factory is MISSING}
+    rows = read_manifest(path)
+    for id_, row in rows.items():
+        if wrong := sorted(needed - row.keys()) or sorted(row.keys() - known):
+            kind = "lacks" if wrong[0] in needed else "has unknown"
+            raise FileError(f"{path}: the row of {id_} {kind} {', '.join(wrong)}", hint="write the manifest anew")
+    return {id_: Row(**row) for id_, row in rows.items()}
+
+
 def read_rows(folder: Path) -> dict[str, Row]:
-    """key or alias -> row of a folder's manifest; rows whose object is gone are left out."""
-    rows = (Row(**row) for row in read_manifest(folder / MANIFEST).values())
+    """key or alias -> row of a folder's manifest; rows whose object is gone are left out. Raises as `whole_rows`."""
+    rows = whole_rows(folder / MANIFEST).values()
     return {
         key: row for row in rows if (folder / OBJECTS / f"{row.id}.glb").is_file() for key in (row.key, *row.aliases)
     }

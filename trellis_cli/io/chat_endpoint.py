@@ -12,7 +12,8 @@ from PIL import Image
 
 from trellis_cli.errors import MissingError, Unreachable, UsageError, first_line
 
-OURS = (400, 401, 403, 404, 405, 413, 422)  # status codes that no retry mends
+OURS = (401, 403, 404, 405)  # status codes that no object would change
+THIS_ONE = (400, 413, 422)  # those that another object may not meet
 
 
 class ChatEndpoint:
@@ -63,7 +64,7 @@ class ChatEndpoint:
         """The model's answer.
 
         Raises:
-            UsageError: the endpoint refuses: key, model or request.
+            UsageError: the endpoint refuses: key or model.
             Unreachable: no answer after all retries, or one that is none.
         """
         self._wait()
@@ -79,7 +80,8 @@ class ChatEndpoint:
                 raise UsageError(
                     f"the endpoint refuses: {said}", hint="check --endpoint, --model and the key"
                 ) from None
-            raise Unreachable(f"the endpoint fails: {said}", hint="try again later with --retry-failed") from None
+            fails = "refuses this object" if error.status_code in THIS_ONE else "fails"
+            raise Unreachable(f"the endpoint {fails}: {said}", hint="try again later with --retry-failed") from None
         except self._openai.APIConnectionError as error:  # a timeout is one too
             said = self._without_key(first_line(error))
             raise Unreachable(f"the endpoint does not answer: {said}", hint="check --endpoint, or try later") from None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 _REFERENCE = re.compile(rb"^\s*(?:mtllib|map_\w+|bump|norm|disp|decal|refl)\s+(.+?)\s*$", re.MULTILINE)
@@ -33,9 +34,8 @@ def _company(path: Path) -> set[Path]:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         materials = _beside(path, _REFERENCE.findall(path.read_bytes()))
-        return materials.union(
-            *(_beside(path, [r.split()[-1] for r in _REFERENCE.findall(m.read_bytes())]) for m in materials)
-        )
+        named = [_REFERENCE.findall(m.read_bytes()) for m in materials]
+        return materials.union(*(_beside(path, [w for r in some for w in r.split()[-1:]]) for some in named))
     if suffix == ".gltf":
         try:
             table = json.loads(path.read_bytes())
@@ -47,6 +47,10 @@ def _company(path: Path) -> set[Path]:
 
 
 def _beside(path: Path, names: list[bytes]) -> set[Path]:
-    folder = path.parent.resolve()
-    found = ((folder / name.decode("utf-8", "replace")).resolve() for name in names)
-    return {p for p in found if p.is_file() and p.is_relative_to(folder)}
+    folder, found = path.parent.resolve(), set()
+    for name in names:
+        with suppress(OSError, ValueError):  # too long, or with a zero in it: no such file
+            other = (folder / name.decode("utf-8", "replace")).resolve()
+            if other.is_file() and other.is_relative_to(folder):
+                found.add(other)
+    return found

@@ -14,7 +14,7 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
         others: let single files of other kinds pass, for a caller that says better than this what they are.
 
     Raises:
-        FileError: a folder without such files, a list that is no text or names none, nothing of that name.
+        FileError: a folder without such files, a list that is no text or names none.
         UsageError: a single file of another kind.
     """
     found: list[Path] = []
@@ -30,11 +30,10 @@ def gather(arguments: Sequence[Path], suffixes: Sequence[str], *, what: str, oth
         elif argument.suffix.lower() == ".txt" and argument.is_file():
             found += _listed(argument)
         elif not others and not argument.name.lower().endswith(tuple(suffixes)):
-            if not argument.exists():
-                raise FileError(f"{argument}: no such file or folder", hint="check the path")
+            there = "files of that kind, folders of them, or a .txt that lists them"
             raise UsageError(
                 f"{argument} is not {what}: its name ends in none of {', '.join(suffixes)}",
-                hint="files of that kind, folders of them, or a .txt that lists them",
+                hint=there if argument.exists() else "there is no such file or folder: check the path",
             )
         else:
             found.append(argument)
@@ -52,7 +51,7 @@ def _meant(path: Path, suffixes: Sequence[str]) -> bool:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is no list: {error}", hint="a .txt names one path a line, in UTF-8") from error
     files = [path.parent / line for line in lines if line and not line.startswith("#")]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,8 @@ class StageGroup:
     """One checked group of an open stage file; slices out single assets."""
 
     def __init__(self, h5: h5py.Group, spec: Group, path: Path) -> None:
-        self.spec, self.path, self._h5 = spec, path, h5
+        self.spec, self.path, self._first = spec, path, h5
+        self.reopen: Callable[[], h5py.Group] | None = None  # gives the handle to read from; see OpenStages
         self.ids = [i.decode() for i in dataset_of(h5, "ids")[:]]
         self.attrs = {k: _plain(h5.attrs[k]) for k in spec.attrs}
         self._starts = {
@@ -60,6 +61,10 @@ class StageGroup:
             for axis, name in spec.packed.items()
             if name in h5
         }
+
+    @property
+    def _h5(self) -> h5py.Group:
+        return self._first if self.reopen is None else self.reopen()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,7 +95,8 @@ class StageGroup:
 
     def datasets(self) -> list[tuple[str, h5py.Dataset]]:
         """Name and dataset of every field that is there, in the schema's order."""
-        return [(name, dataset_of(self._h5, name)) for name in self.spec.fields if name in self._h5]
+        h5 = self._h5
+        return [(name, dataset_of(h5, name)) for name in self.spec.fields if name in h5]
 
     def asset(self, index: int) -> Asset:
         """Everything of one asset; offsets into packed bytes start at 0 again."""
@@ -111,10 +117,6 @@ class StageGroup:
                     out[name] = out[name] - out[name][0]
         return out
 
-    def rebind(self, h5: h5py.Group) -> None:
-        """Read from another handle of the same group from now on: the one this was made with has been closed."""
-        self._h5 = h5
-
     def cameras(self, index: int) -> Asset:
         """The extrinsics and intrinsics of one asset's views."""
         with _reading(self.path):
@@ -127,15 +129,16 @@ class StageGroup:
         surfaces: with depth and normals, where they are there.
         """
         with _reading(self.path):
+            h5 = self._h5
             start, end = (int(self._starts["v"][i]) for i in (index, index + 1))
             chosen = list(range(end - start)) if rows is None else list(rows)
-            images, ends = dataset_of(self._h5, "images"), dataset_of(self._h5, "image_offsets")[start : end + 1]
+            images, ends = dataset_of(h5, "images"), dataset_of(h5, "image_offsets")[start : end + 1]
             pictures = [images[ends[v] : ends[v + 1]] for v in chosen]
             out: Asset = {"lengths": np.asarray(len(chosen)), "image_offsets": np.cumsum([0, *map(len, pictures)])}
             out["images"] = np.concatenate([np.zeros(0, np.uint8), *pictures])
             for name in ("extrinsics", "intrinsics", *(("depth", "normal") if surfaces else ())):
-                if name in self._h5:
-                    data = dataset_of(self._h5, name)
+                if name in h5:
+                    data = dataset_of(h5, name)
                     out[name] = np.stack([data[start + v] for v in chosen]) if chosen else data[:0]
             return out
 
@@ -174,6 +177,11 @@ def open_stage(path: Path) -> Iterator[StageFile]:
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file", hint="check the path")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:  # is_hdf5 would say no, whatever it is
+        raise FileError(f"{path} could not be read: {error.strerror}", hint="look after its permissions") from error
     if not h5py.is_hdf5(path):
         raise FileError(
             f"{path} is not a stage file (HDF5)", hint=f"look at meshes and pictures with `trellis view {path}`"

@@ -2,6 +2,7 @@
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def unpacked(path: Path) -> Iterator[Path]:
                         f"{archive} holds more than {LARGEST >> 30} GiB", hint="unpack what is needed of it"
                     )
                 opened.extractall(folder)  # which keeps every member inside of the folder
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
             if is_full(error):
                 raise DiskError(
                     f"{archive} cannot be unpacked: no space left in {tempfile.gettempdir()}",

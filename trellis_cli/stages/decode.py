@@ -1,7 +1,6 @@
 """Latents to representations: Gaussians, a mesh or a radiance field, as files people open or as stage files."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from trellis_cli.geometry.packed import Packed
 from trellis_cli.io.gaussian_files import gaussian_bytes
 from trellis_cli.io.mesh_files import mesh_bytes
 from trellis_cli.io.model_folders import ModelFolder
+from trellis_cli.io.open_stages import OpenStages
 from trellis_cli.io.stage_files import Asset, StageGroup, open_stage
 from trellis_cli.networks.heads import MeshDecoder
 from trellis_cli.networks.slat_vae import SlatTransformer
@@ -179,11 +179,11 @@ def decode(
         return Decoder(model, kind, device=device, dtype=dtype, keep=keep)
 
     sources: list[Source] = []
-    with ExitStack() as stack:
+    with OpenStages() as opened:
         bad: list[tuple[str, TrellisError]] = []
         for path in inputs:
             try:
-                group = stack.enter_context(open_stage(path)).group("slat")
+                group = opened.group(path, "slat")
             except FileError as error:
                 bad.append((str(path), error))
             else:

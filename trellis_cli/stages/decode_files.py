@@ -97,7 +97,7 @@ def write_files(
         TrellisError: the error of the only asset there was.
         SomeFailed: some of several failed; `decode.ledger.jsonl` (or `<out>.ledger.jsonl`) has the reasons.
     """
-    single = len(sources) + len(bad) == 1
+    single = len(sources) + len(bad) == 1 and shard[1] == 1
     if single and bad:
         raise bad[0][1]
     jobs = _jobs(sources, parameters, out, suffix)
@@ -131,6 +131,7 @@ def write_files(
                 raise error
             _log.warning("%s: %s", item.name, error.problem)
             rows[item.payload.work] = ledger_row(item.payload.work, item.name, error)
+            ledger.write(rows)
     failures = {id_: row for id_, row in rows.items() if id_ not in of_others}
     summary = Decoded(tuple(job.target for job in jobs if job.work not in failures), len(done), len(kept))
     if failures:

@@ -88,7 +88,7 @@ def write_stage_files(
         return Batch(
             [Item(source.id, source.name, source) for source in own], lambda item: {group: asset(item.payload)},
             target, provenance, {group: attrs},
-            overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
+            overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad, shard=shard,
         )  # fmt: skip
 
     if out is not None and names_a_file(out):
@@ -97,7 +97,8 @@ def write_stage_files(
         (whole,) = run_batches([whole], what="trellis decode")
         summary = whole.finish()
         return Decoded((out,), summary.done, summary.kept)
-    if len(inputs) == 1 and bad:
+    single = len(inputs) == 1 and shard[1] == 1
+    if single and bad:
         raise bad[0][1]
     held: dict[Path, list[Source]] = {path: [] for path in inputs if str(path) not in dict(bad)}
     for source in sources:
@@ -118,9 +119,10 @@ def write_stage_files(
         except NO_ITEMS_FAULT:
             raise
         except TrellisError as error:
-            if len(inputs) == 1:
+            if single:
                 raise
             failures[str(path)] = ledger_row(str(path), path.name, error)
+            ledger.write(rows | failures)
             if isinstance(error, SomeFailed) and batch.out.exists():  # the assets that could be decoded are there
                 written.add(batch.out)
         else:

@@ -116,7 +116,7 @@ def edit(
     attrs |= {"slat": {"resolution": resolution}}
     return run_batch(
         items, work, out, provenance, attrs, in_order=True, overwrite=overwrite, retry_failed=retry_failed,
-        bad_inputs=sources.bad,
+        bad_inputs=sources.bad, shard=shard,
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """Features (or bare voxels) to latents: /slat and /structure files."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from trellis_cli.geometry.grid import coarser
 from trellis_cli.geometry.packed import pack
 from trellis_cli.io.digests import file_digest
 from trellis_cli.io.model_folders import ModelFolder, read_network_json
-from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, with_ids
+from trellis_cli.io.open_stages import OpenStages
+from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, with_ids
 from trellis_cli.session import Item, Summary, run_batch
 from trellis_cli.shards import in_shard
 
@@ -41,10 +41,9 @@ def encode(
     Raises:
         FileError: inputs of both kinds, of several resolutions, or of one that is no multiple of the model's.
     """
-    with ExitStack() as stack:  # open for the whole batch: a file is checked whole when it is opened
-        files = [stack.enter_context(open_stage(path)) for path in inputs]
-        kind = _kind(files)
-        groups = [file.group(kind) for file in files]
+    with OpenStages() as opened:
+        kind = _kind([opened.file(path).groups for path in inputs])
+        groups = [opened.group(path, kind) for path in inputs]
         resolution = _resolution(groups)
         if mirror and kind == "features":
             raise FileError("--mirror flips voxels, and features cannot be flipped", hint="give a file with /voxels")
@@ -79,7 +78,9 @@ def encode(
             "encode", parameters, inputs=[(file_digest(p), p.name) for p in inputs], model=model.provenance
         )
         attrs = {"structure": {}} | ({"slat": {"resolution": coarse}} if kind == "features" else {})
-        return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed)
+        return run_batch(
+            items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, shard=shard
+        )
 
 
 @torch.no_grad()
@@ -102,9 +103,9 @@ def encoder_resolution(model: ModelFolder) -> int:
     return int(read_network_json(model.stem("slat_encoder"))[1]["resolution"])
 
 
-def _kind(files: Sequence[StageFile]) -> str:
+def _kind(held: Sequence[Sequence[str]]) -> str:
     """`features` or `voxels`: the one group that all inputs hold."""
-    kinds = {"features" if "features" in file.groups else "voxels" for file in files}
+    kinds = {"features" if "features" in groups else "voxels" for groups in held}
     if len(kinds) != 1:
         raise FileError("some inputs hold /features and some only /voxels", hint="encode files of one kind at a time")
     return kinds.pop()

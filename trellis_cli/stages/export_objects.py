@@ -130,7 +130,8 @@ def export_objects(
 
     def save() -> None:  # in the order of the items, in whichever they ended
         own = (made[item.id] for item in items if item.id in made)
-        write_rows(out, together([*rows.values(), *own]), sizes)
+        others = read_rows(out).values()  # which may have become more since
+        write_rows(out, together([*others, *own]), sizes)
 
     with ledger.closing(failures):
         try:
@@ -144,6 +145,7 @@ def export_objects(
                         save()
                 else:
                     failures[item.id] = ledger_row(item.id, item.payload.name, error)
+                    ledger.write(failures)
                     _log.warning("%s: %s", item.id, error.problem)
         finally:  # after Ctrl-C too
             save()

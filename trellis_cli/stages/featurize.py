@@ -10,7 +10,8 @@ from torch import Tensor
 from trellis_cli.data.views import decode_views
 from trellis_cli.errors import FileError
 from trellis_cli.io.digests import file_digest
-from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, open_stage, with_ids
+from trellis_cli.io.open_stages import OpenStages
+from trellis_cli.io.stage_files import Asset, Provenance, StageGroup, with_ids
 from trellis_cli.networks.image_encoders import ImageEncoder, load_image_encoder
 from trellis_cli.session import Item, Summary, run_batch
 from trellis_cli.shards import in_shard
@@ -40,11 +41,11 @@ def featurize(
 
     Source: TRELLIS (arXiv:2412.01506), section 3.1. Occlusion is ignored there too: every view votes.
     """
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        files = [stack.enter_context(open_stage(path)) for path in inputs]
-        voxels, views = ([f.group(name) for f in files if name in f.groups] for name in ("voxels", "views"))
+    with OpenStages() as opened:
+        voxels, views = (
+            [opened.group(path, name) for path in inputs if name in opened.file(path).groups]
+            for name in ("voxels", "views")
+        )
         for name, found in (("voxels", voxels), ("views", views)):
             if not found:
                 raise FileError(
@@ -76,7 +77,9 @@ def featurize(
             "featurize", {"encoder": network.name}, inputs=[(file_digest(p), p.name) for p in inputs]
         )
         attrs = {"features": {"encoder": network.name, "resolution": next(iter(resolution))}}
-        return run_batch(items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed)
+        return run_batch(
+            items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, shard=shard
+        )
 
 
 @torch.no_grad()

@@ -2,29 +2,27 @@
 
 import fnmatch
 import hashlib
-import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trellis_cli import console
 from trellis_cli.data.captions import captions_of
-from trellis_cli.data.manifest import Row, manifest_text, settled, split_of
+from trellis_cli.data.manifest import Row, manifest_text, settled, split_of, together
 from trellis_cli.data.sources import SourceObject
 from trellis_cli.errors import SomeFailed, UsageError
 from trellis_cli.io.aside import write_text
 from trellis_cli.io.digests import source_digest
 from trellis_cli.io.inputs import require_file
 from trellis_cli.io.zipped import unpacked
-from trellis_cli.ledger import Item, Ledger, ledger_row
+from trellis_cli.ledger import Item, Ledger
+from trellis_cli.session import in_the_way
 from trellis_cli.shards import in_shard
 from trellis_cli.stages.export_objects import list_source
-from trellis_cli.stages.manifest_rows import check_out
-from trellis_cli.workers import each
-
-_log = logging.getLogger(__name__)
+from trellis_cli.stages.manifest_rows import check_out, read_sidecar, work_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,12 @@ class IndexSummary:
     files: int
     failed: int
     licences: dict[str, int]
+    before: bool = False  # it was there already, to the byte
 
     @property
     def text(self) -> str:
         held = ", ".join(f"{name} {num}" for name, num in sorted(self.licences.items()))
-        lines = [f"{self.out}: {self.rows} objects ({held})"]
+        lines = [f"{self.out}: {'done already, ' if self.before else ''}{self.rows} objects ({held})"]
         if self.files < self.rows:
             lines.append(f"{self.rows - self.files} have no mesh file of their own: `trellis data export` writes them")
         return "\n".join(lines)
@@ -57,8 +56,11 @@ def index_objects(
     seed: int = 0,
     shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
+    retry_failed: bool = False,
 ) -> IndexSummary:
     """Write a manifest of a source's objects, whose meshes stay where they are: stages take it in their place.
+
+    Digests of files are kept at once in `<out>.digests.jsonl`: what was read is not read again.
 
     Args:
         licences: keep objects of these licences alone; `*` stands for anything, capitals do not matter.
@@ -71,30 +73,41 @@ def index_objects(
         SomeFailed: some files could not be read; the others are in the manifest.
     """
     check_out(out)
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} is there already", hint="pass --overwrite to write it anew, or choose another -o")
     items = [item for item in list_source(source, root, num=num, seed=seed) if _wanted(item, licences, min_score)]
     if not items:
         raise UsageError(f"no object of {source} is left", hint="allow more by --licence and --min-score")
-    sizes = Counter(item.group for item in items)
-    own = [Item(item.key, item.key, item) for item in items if in_shard(item.key, shard)]
-    ledger = Ledger.beside(out, "index")
-    rows, failures = [], {}
-    for item, row, error in each(own, lambda item: asdict(_row(item.payload, out.parent)), what="trellis data index"):
-        if error is None:
-            rows.append(Row(**row))
-        else:
-            _log.warning("%s: %s", item.id, error.problem)
-            failures[item.id] = ledger_row(item.id, item.payload.name, error)
-    rows = settled(sorted(rows, key=lambda row: row.key), sizes)
-    write_text(out, manifest_text(rows))
-    ledger.write(failures)
+    own = {item.key: item for item in items if in_shard(item.key, shard)}
+    stamps = {key: _stamp(item.path) for key, item in own.items()}
+    sidecar, ledger = out.with_name(out.name + ".digests.jsonl"), Ledger.beside(out, "index")
+    known = read_sidecar(sidecar, lambda row: row["stamp"] == stamps.get(row["id"]) and isinstance(row["digest"], str))
+
+    def do(item: SourceObject) -> dict[str, Any]:
+        return {"stamp": stamps[item.key], "digest": _digest(item)}
+
+    failed = work_rows(
+        [Item(key, key, item) for key, item in own.items()], do, known, sidecar, ledger,
+        what="trellis data index", retry_failed=retry_failed,
+    )  # fmt: skip
+    found = [_row(own[key], known[key]["digest"], out.parent) for key in sorted(own) if key in known]
+    unique = {row.id: row for row in together(found).values()}.values()
+    rows = settled(list(unique), Counter(item.group for item in items))
+    done_before = _put(out, manifest_text(rows), overwrite=overwrite)
     held = {name: sum(row.licence == name for row in rows) for name in {row.licence for row in rows}}
-    summary = IndexSummary(out, len(rows), sum(bool(row.path) for row in rows), len(failures), held)
-    if failures:
+    summary = IndexSummary(out, len(rows), sum(bool(row.path) for row in rows), len(failed), held, done_before)
+    if failed:
         console.note(summary.text)
-        raise SomeFailed(f"{len(failures)} of {len(own)} objects failed", hint=ledger.hint)
+        raise SomeFailed(f"{len(failed)} of {len(own)} objects failed", hint=ledger.hint)
     return summary
+
+
+def _put(out: Path, text: str, *, overwrite: bool) -> bool:
+    """Write the manifest, or say True where it is there to the byte. Raises UsageError for another one."""
+    if out.exists() and not overwrite:
+        if out.is_file() and out.read_bytes() == text.encode():
+            return True
+        raise in_the_way(out)
+    write_text(out, text)
+    return False
 
 
 def _wanted(item: SourceObject, licences: Sequence[str], min_score: float | None) -> bool:
@@ -102,16 +115,26 @@ def _wanted(item: SourceObject, licences: Sequence[str], min_score: float | None
     return allowed and (min_score is None or (item.score is not None and item.score >= min_score))
 
 
-def _row(item: SourceObject, folder: Path) -> Row:
-    """A row, with the digest of its file; without a file the id is of the source's name for it."""
+def _stamp(path: Path | None) -> str:
+    """What tells whether a file, or the archive it lies in, has changed since its digest was taken."""
+    there = next((p for p in (path, *path.parents) if p.is_file()), None) if path is not None else None
+    return f"{there.stat().st_size} {there.stat().st_mtime_ns}" if there is not None else ""
+
+
+def _digest(item: SourceObject) -> str:
+    """Of its file; without one, of the source's name for it."""
     if item.path is None:
-        id_, path = hashlib.sha256(f"{item.source}\0{item.key}".encode()).hexdigest(), ""
-    else:
-        with unpacked(item.path) as there:
-            id_ = source_digest(require_file(there))
-        path = Path(os.path.relpath(item.path.resolve(), folder.resolve())).as_posix()
+        return hashlib.sha256(f"{item.source}\0{item.key}".encode()).hexdigest()
+    with unpacked(item.path) as there:
+        return source_digest(require_file(there))
+
+
+def _row(item: SourceObject, digest: str, folder: Path) -> Row:
+    """A row; the mesh is told by its own name, not by what a link leads to: its extension and company are there."""
+    path = "" if item.path is None else os.path.relpath(os.path.abspath(item.path), os.path.abspath(folder))
     return Row(
-        id=id_, source=item.source, key=item.key, name=item.name, category=item.category, group=item.group,
+        id=digest, source=item.source, key=item.key, name=item.name, category=item.category, group=item.group,
         split=split_of(item.group), captions=list(item.captions) or captions_of(item, []), colours=[],
-        licence=item.licence, credit=item.credit, kind=item.kind, path=path, score=item.score,
+        licence=item.licence, credit=item.credit, kind=item.kind, path=Path(path).as_posix() if path else "",
+        score=item.score,
     )  # fmt: skip

@@ -1,19 +1,17 @@
 """Stage files of one work put together, as shards leave them: to the bytes of the same work done in one go."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from trellis_cli.errors import FileError, UsageError
 from trellis_cli.io.inputs import gather
-from trellis_cli.io.stage_files import Asset, Provenance, StageFile, StageGroup, open_stage, write_stage
+from trellis_cli.io.open_stages import OpenStages
+from trellis_cli.io.stage_files import Asset, Provenance, StageFile, open_stage, write_stage
 from trellis_cli.session import Summary, in_the_way
 from trellis_cli.stages.prompts import asset_ids
 
-OPEN = 32  # files at once
 OWN = ("command", "inputs", "parameters")  # root attributes that tell of a shard's own items too
 Place = tuple[Path, int]
 
@@ -73,37 +71,16 @@ def write_together(
         if _holds(out, provenance, next(iter(attrs)), order):
             return Summary(out, 0, len(order), 0)
         raise in_the_way(out)
-    with ExitStack() as stack:
-        opened = _Open(stack)
+    with OpenStages() as opened:
         assets = [places[id_] for id_ in order]
         write_stage(out, {name: (_Assets(opened, assets, name), each) for name, each in attrs.items()}, provenance)
     return Summary(out, len(order), 0, 0)
 
 
-class _Open:
-    """The last few files, open."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self.stack = stack
-        self.held: OrderedDict[Path, tuple[ExitStack, StageFile, dict[str, StageGroup]]] = OrderedDict()
-
-    def group(self, path: Path, name: str) -> StageGroup:
-        if path not in self.held:
-            if len(self.held) >= OPEN:
-                self.held.popitem(last=False)[1][0].close()
-            own = self.stack.enter_context(ExitStack())
-            self.held[path] = own, own.enter_context(open_stage(path)), {}
-        self.held.move_to_end(path)
-        _, file, groups = self.held[path]
-        if name not in groups:
-            groups[name] = file.group(name)
-        return groups[name]
-
-
 class _Assets(Sequence[Asset]):
     """The assets of one group at their places, read when asked for."""
 
-    def __init__(self, opened: _Open, places: Sequence[Place], name: str) -> None:
+    def __init__(self, opened: OpenStages, places: Sequence[Place], name: str) -> None:
         self.opened, self.places, self.name = opened, places, name
 
     def __len__(self) -> int:

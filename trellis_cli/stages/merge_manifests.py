@@ -24,6 +24,7 @@ def merge_manifests(inputs: Sequence[Path], out: Path, *, overwrite: bool = Fals
     if others:
         raise UsageError(f"{others[0]} is no manifest", hint="merge manifests into a .jsonl, stage files into a .h5")
     rows = [relative_row(row, path, out) for path in inputs for row in rows_of(require_file(path)).values()]
+    rows.sort(key=lambda row: (row.source, row.key))  # of twins the first in this order stays, as in one go
     unique = list({row.id: row for row in together(rows).values()}.values())
     text = manifest_text(unique)
     if out.exists() and not overwrite:

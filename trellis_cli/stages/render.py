@@ -56,7 +56,7 @@ def render(
             cameras = condition_cameras(num_views, fovs=fovs, offset=(u, v), generator=generator)
         else:
             cameras = hammersley_cameras(num_views, radius=radius, fov=math.radians(fov_deg), offset=(u, v), remap=True)
-        mesh, _ = into_cube(item.payload)
+        mesh, _ = into_cube(*item.payload)
         got = render_views(mesh, cameras, size=size, supersample=supersample, depth=depth, normals=normal)
         pictures = [encode_png(p) for p in got.rgba]
         extra = ({"depth": got.depth} if depth else {}) | ({"normal": got.normal} if normal else {})
@@ -70,5 +70,6 @@ def render(
     provenance = Provenance("render", parameters, seed=seed, inputs=input_pairs(items))
     attrs = {group: {"size": size, "lighting": description()}}
     return run_batch(
-        items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad
-    )
+        items, work, out, provenance, attrs, overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
+        shard=shard,
+    )  # fmt: skip

@@ -121,7 +121,7 @@ def sample(
     bad_inputs = [(_place(asked[line], line), error) for line, error in bad.items()]
     options: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed, "bad_inputs": bad_inputs}
     if out.suffix and not out.is_dir():
-        return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, **options)
+        return run_batch(items, sampler.work, out, provenance, attrs, in_order=True, shard=shard, **options)
     return write_each(items, sampler.work, out, names, provenance, attrs, shard=shard, **options)
 
 

@@ -69,7 +69,7 @@ def write_each(
     if len(set(targets.values())) < len(targets):
         twice = next(path for path in targets.values() if list(targets.values()).count(path) > 1)
         raise UsageError(f"two assets would be written to {twice}", hint="give one of their prompts another name")
-    single = len(items) + len(bad_inputs) == 1
+    single = len(items) + len(bad_inputs) == 1 and shard[1] == 1
     if single and bad_inputs:
         raise bad_inputs[0][1]
     ledger = Ledger.beside(folder, "sample", shard)
@@ -96,6 +96,7 @@ def write_each(
                     raise
                 _log.warning("%s: %s", item.name, error.problem)
                 failures[item.id] = ledger_row(item.id, item.name, error)
+                ledger.write(failures)
     summary = Summary(folder, done, kept, len(failures))
     if failures:
         console.note(summary.text)

@@ -1,5 +1,6 @@
 """How good objects look: a score for each row of a manifest, and pictures of how the scores are spread."""
 
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +23,15 @@ from trellis_cli.ledger import Ledger
 from trellis_cli.metrics.appearance import appearance
 from trellis_cli.renderers.mesh import render_views
 from trellis_cli.representations.mesh import TexturedMesh
-from trellis_cli.stages.manifest_rows import check_out, mesh_path, read_sidecar, relative_row, rows_of, work_rows
+from trellis_cli.stages.manifest_rows import (
+    check_out,
+    mesh_path,
+    read_sidecar,
+    relative_row,
+    row_items,
+    rows_of,
+    work_rows,
+)
 from trellis_cli.stages.sources import into_cube
 
 _log = logging.getLogger(__name__)
@@ -59,6 +68,7 @@ def score_objects(
     threshold: str = "none",
     shard: tuple[int, int] = (0, 1),
     device: str = "cpu",
+    overwrite: bool = False,
     retry_failed: bool = False,
 ) -> ScoreSummary:
     """Score the objects of a manifest by views of them, and write the rows of those that reach their threshold.
@@ -73,21 +83,23 @@ def score_objects(
         threshold: "none", a number, or "paper": 5.5 for Objaverse-XL and 4.5 for all others.
 
     Raises:
-        UsageError: an unknown scorer or threshold; `out` is the manifest.
+        UsageError: an unknown scorer or threshold; `out` is the manifest, or another file.
         MissingError, FileError: the weights are missing or of another kind.
         SomeFailed: some objects could not be scored; those without a score are not in `out`.
     """
-    check_out(out, manifest)
+    sidecar = out.with_name(out.name + ".scores.jsonl")
+    check_out(out, manifest, sidecar=sidecar, overwrite=overwrite)
     limit_of, rows = _thresholds(threshold), rows_of(manifest, shard)
     name, score = _scorer(scorer, head, clip, device)
-    sidecar = out.with_name(out.name + ".scores.jsonl")
     known = read_sidecar(sidecar, lambda row: row["scorer"] == name)
 
     def do(row: Row) -> dict[str, Any]:
         return {"scorer": name, **score(into_cube(mesh_path(manifest, row))[0])}
 
     ledger = Ledger.beside(out, name)
-    failed = work_rows(rows, do, known, sidecar, ledger, what="trellis data score", retry_failed=retry_failed)
+    failed = work_rows(
+        row_items(rows), do, known, sidecar, ledger, what="trellis data score", retry_failed=retry_failed
+    )
     scored = [replace(rows[i], score=round(known[i]["score"], 4), scorer=name) for i in rows if i in known]
     chosen = [row for row in scored if row.score is not None and row.score >= limit_of(row.source)]
     write_text(out, manifest_text([relative_row(row, manifest, out) for row in chosen]))
@@ -133,7 +145,14 @@ def _scorer(scorer: str, head: Path | None, clip: str | None, device: str) -> tu
         pictures = torch.from_numpy(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]).permute(0, 3, 1, 2)
         return {"score": float(layers(network.pictures(pictures.to(device))).mean())}
 
-    return f"aesthetic-{file_digest(head)[:12]}", score
+    return f"aesthetic-{file_digest(head)[:12]}-{_which(clip or CLIP)}", score
+
+
+def _which(clip: str) -> str:
+    """What tells one CLIP from another: its weights, or its id on the hub."""
+    weights = sorted(p for p in Path(clip).glob("*") if p.suffix in (".safetensors", ".bin"))
+    told = "".join(map(file_digest, weights)) or clip
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def _simple(mesh: TexturedMesh) -> dict[str, float]:

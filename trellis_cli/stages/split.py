@@ -33,6 +33,11 @@ def split(path: Path, out: Path, *, parts: int | None = None, overwrite: bool = 
     if "sources" in parameters:
         raise UsageError(f"{path} holds edits, which are not split", hint="split what they are edits of")
     num = parts or max(1, -(-len(ids) // PART_ASSETS))
+    others = sorted(p for p in out.glob("part-*.h5") if p.stem not in {f"part-{i:05d}" for i in range(num)})
+    if others:  # a data folder would take these assets for variants
+        raise UsageError(
+            f"{others[0]} is there, and none of these {num} parts", hint="choose another folder, or remove it first"
+        )
     written = []
     for i in range(num):
         own, files = _shard(parameters, inputs, command_of(attributes), (i, num))

@@ -27,17 +27,18 @@ def voxelize(
     items, bad = mesh_items(inputs, shard)
 
     def work(item: Item) -> dict[str, Asset]:
-        return {"voxels": voxelize_file(item.payload, item.id, resolution=resolution)}
+        path, told = item.payload
+        return {"voxels": voxelize_file(path, item.id, resolution=resolution, told=told)}
 
     provenance = Provenance("voxelize", {"resolution": resolution}, inputs=input_pairs(items))
     return run_batch(
         items, work, out, provenance, {"voxels": {"resolution": resolution}},
-        overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad,
+        overwrite=overwrite, retry_failed=retry_failed, bad_inputs=bad, shard=shard,
     )  # fmt: skip
 
 
-def voxelize_file(path: Path, id_: str, *, resolution: int) -> Asset:
-    """One mesh file as an asset of /voxels."""
-    mesh, matrix = into_cube(path)
+def voxelize_file(path: Path, id_: str, *, resolution: int, told: str | None = None) -> Asset:
+    """One mesh file as an asset of /voxels; `told`, as of `into_cube`."""
+    mesh, matrix = into_cube(path, told)
     coords = voxelize_op(torch.from_numpy(mesh.vertices).float(), torch.from_numpy(mesh.faces), resolution=resolution)
     return with_ids(id_, lengths=len(coords), coords=coords.numpy().astype("int16"), source_to_cube=matrix)

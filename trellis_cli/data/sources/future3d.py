@@ -36,7 +36,8 @@ def list_objects(root: Path) -> list[SourceObject]:
 
 
 def _object(path: Path, info: dict, row: PublishedRow | None) -> SourceObject:
-    category = plain_words(str(info.get("category") or info.get("super-category") or "furniture"))
+    words = (plain_words(str(info.get(key) or "")) for key in ("category", "super-category"))
+    category = next(filter(None, words), "furniture")
     style = plain_words(str(info.get("style") or ""))
     return mesh_object(
         path, source="3d-future", key=path.parent.name, name=category, category=category, licence=LICENCE,

@@ -47,9 +47,12 @@ def _names(root: Path) -> dict[str, tuple[str, str]]:
     if path is None:
         return {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return {
-                row["id"]: (plain_words(row["name"]) or "object", plain_words(row["main_category"]) or "object")
+                row["id"]: (
+                    plain_words(row["name"] or "") or "object",
+                    plain_words(row["main_category"] or "") or "object",
+                )
                 for row in csv.DictReader(file)
             }
     except (UnicodeDecodeError, csv.Error, KeyError, AttributeError) as error:

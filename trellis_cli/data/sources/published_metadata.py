@@ -38,11 +38,13 @@ def read_metadata(root: Path) -> Iterator[PublishedRow] | None:
 def _rows(path: Path) -> Iterator[PublishedRow]:
     csv.field_size_limit(1 << 24)  # captions are long
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if missing := [name for name in WANTED if name not in (reader.fieldnames or ())]:
                 raise FileError(f"{path} has no column {missing[0]!r}", hint="give the published metadata of the set")
             for row in reader:
+                if any(row[name] is None for name in WANTED):
+                    raise FileError(f"{path}:{reader.line_num} is cut off", hint="fetch it anew")
                 yield PublishedRow(
                     row["file_identifier"], _score(row.get("aesthetic_score")), _captions(row.get("captions")),
                     row.get("local_path") or "", row.get("license") or row.get("licence") or "",
