@@ -1,5 +1,8 @@
 """How this process was called: the command's arguments, and whether it is a worker of another (workers.py)."""
 
+import signal
+import sys
+
 _state: dict[str, object] = {"arguments": [], "role": ""}
 
 
@@ -23,3 +26,12 @@ def arguments() -> list[str]:
     known = _state["arguments"]
     assert isinstance(known, list)
     return known[2:] if known[:1] == ["--as-worker"] else known
+
+
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the system send this signal when the parent is gone; where it cannot, nothing is done."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_death_signal, number)

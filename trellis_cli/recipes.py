@@ -1,7 +1,7 @@
 """Recipes: TOML files read strictly into frozen dataclasses. An unknown key is an error, not a surprise."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -111,3 +111,15 @@ def _typed(value: Any, wanted: Any, here: str) -> Any:
 def as_table(recipe: Any) -> dict[str, Any]:
     """The resolved recipe as plain data, to be stored with what it made."""
     return asdict(recipe)
+
+
+def check_values(recipe: Any, allowed: Mapping[str, tuple[bool, str]], within: str = "") -> None:
+    """Raises RecipeError for the first value that is not allowed.
+
+    Args:
+        allowed: of each key, whether its value may be, and what is wanted.
+        within: the table's name before the key's, as `optimizer.`.
+    """
+    for name, (fine, wanted) in allowed.items():
+        if not fine:
+            raise RecipeError(f"{within}{name} is {getattr(recipe, name)!r}", hint=f"give {wanted}")

@@ -286,11 +286,7 @@ def _expected(error: Exception) -> TrellisError:
 def _end_with_parent() -> None:
     """A parent that is killed takes its workers along: nobody would stop what hangs, or hear what is done."""
     parent = os.getppid()
-    if sys.platform == "linux":
-        import ctypes
-
-        set_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+    invocation.end_with_parent()
 
     def watch() -> None:  # for other systems, and a parent that was gone already
         while os.getppid() == parent:

@@ -1,13 +1,15 @@
 """Runs that begin with weights that are there: of a model, whole or by adapters (LoRA); and what a run leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.tiny_world import FIXED, RECIPES, World, trellis
+from tests.tiny_world import FIXED, GRID, RECIPES, World, trellis
+from trellis_cli.io.lock import held_alone
 
 FLOW = "sparse_structure_flow_model"
 
@@ -57,6 +59,45 @@ def test_a_finetuned_flow_makes_a_model(world: World, tmp_path: Path) -> None:
     train(world, run, "structure-flow", "lora.rank=2", init=world.model)
     trellis("models", "pack", run, "--base", world.model, "-o", model)
     trellis("sample", "--text", "a log cabin", "--model", model, "--steps", 2, *FIXED, "-o", tmp_path / "x.slat.h5")
+
+
+def test_a_refused_beginning_leaves_nothing(world: World, tmp_path: Path) -> None:
+    """Weights of another size, or none to adapt: and what the wrong source said of latents does not stay."""
+    run, wrong = tmp_path / "run", tmp_path / "wrong"
+    (wrong / "ckpts").mkdir(parents=True)
+    (wrong / "normalization.json").write_text(json.dumps({"mean": [9.0] * 4, "std": [1.0] * 4}))
+    for suffix in ("safetensors", "json"):
+        shutil.copy(world.model / "ckpts" / f"slat_encoder.{suffix}", wrong / "ckpts" / f"slat_flow_model.{suffix}")
+    train(world, run, "slat-flow", init=wrong, code=3)
+    train(world, run, "structure-flow", "lora.rank=2", code=2)
+    assert not run.exists()
+    train(world, run, "slat-flow", init=world.model)
+    want = json.loads((world.model / "pipeline.json").read_text())["args"]["slat_normalization"]
+    assert json.loads((run / "normalization.json").read_text()) == want
+    wide = "network.args.model_channels=64"
+    train(world, tmp_path / "wide", "structure-flow", wide, init=world.model, code=3)
+
+
+def test_a_network_of_another_grid_learns_nothing_from_this_data(world: World, tmp_path: Path) -> None:
+    for recipe, key in (("slat-vae", "encoder"), ("mesh-decoder", "decoder"), ("rf-decoder", "decoder")):
+        train(world, tmp_path / "run", recipe, f"{key}.args.resolution={2 * GRID}", code=3)
+    for recipe, grid in (("slat-flow", 2 * GRID), ("structure-flow", 8)):
+        train(world, tmp_path / "run", recipe, f"network.args.resolution={grid}", code=3)
+    for bad in ("num_views=0", "loop.keep=0"):
+        train(world, tmp_path / "run", "slat-vae", bad, code=2)
+    for bad in ("drop_condition=7.0", "t_std=-1.0", "source_weights={toybox=-1.0}", "lora.rank=-1"):
+        train(world, tmp_path / "run", "slat-flow", bad, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_trained_by_one_at_a_time_and_mended_in_between(world: World, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with held_alone(run):
+        train(world, run, "structure-flow", code=2)
+    train(world, run, "structure-flow")
+    lower = ("optimizer.learning_rate=1e-5", "optimizer.spike=5.0", "optimizer.steps=5")
+    train(world, run, "structure-flow", *lower)
+    train(world, run, "structure-flow", *lower, "seed=1", code=2)
 
 
 def test_layers_that_are_not_there_are_named(world: World, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -71,6 +71,15 @@ def test_the_recipe_names_the_encoder(world: World, encoders: dict[str, Path], t
     named = task(world, "text", "", f"condition_encoder={encoders['text']}")
     assert named.conditions.channels == WIDTH
     error = trellis(
-        "train-flow", "paper/text-structure-flow-B", "--data", world.data, "--out", tmp_path, "--quiet", code=4
+        "train-flow",
+        "paper/text-structure-flow-B",
+        "--data",
+        world.data,
+        "--out",
+        tmp_path,
+        "--quiet",
+        "--set",
+        "network.args.resolution=4",
+        code=4,
     )
     assert not error and not list(tmp_path.iterdir())

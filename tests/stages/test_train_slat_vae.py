@@ -32,7 +32,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """One asset of four voxels in the train split."""
     monkeypatch.setattr(DataFolder, "ids", lambda self, *groups, split: ["a"] if split == "train" else [])
     monkeypatch.setattr(DataFolder, "length", lambda self, group, id_: 4)
-    monkeypatch.setattr(DataFolder, "attr", lambda self, group, name: 32)
+    monkeypatch.setattr(DataFolder, "attr", lambda self, group, name: TRUNK["resolution"])
     return DataFolder(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import weakref
 from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trellis_cli.errors import DiskError, FileError, MissingError, RecipeError, TrellisError
-from trellis_cli.training import state
+from trellis_cli.errors import DiskError, FileError, MissingError, RecipeError, TrellisError, UsageError
+from trellis_cli.training import best, state
+from trellis_cli.training.distributed import check_together
 from trellis_cli.training.loop import LoopRecipe, train
 from trellis_cli.training.micro_batches import Item, item_generator
 from trellis_cli.training.optim import OptimizerRecipe
@@ -303,3 +305,73 @@ def test_unknown_trackers_are_named(tmp_path):
         train(Regression(), recipe(1), replace(LOOP, trackers=("paper",)), tmp_path, seed=5, device="cpu")
     with pytest.raises(MissingError, match="wandb"):
         train(Regression(), recipe(1), replace(LOOP, trackers=("wandb",)), tmp_path, seed=5, device="cpu")
+
+
+class SmallCard(Regression):
+    """A card whose memory takes no more than so many rows at a time; it says so once their activations are there."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.held, self.alive_at_retry = room, [], []
+
+    def batch(self, items: Sequence[Item]) -> Tensor:
+        self.alive_at_retry.append(any(held() is not None for held in self.held))
+        return super().batch(items)
+
+    def loss(self, module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        activation = batch * 2
+        if len(batch) > self.room:
+            self.held.append(weakref.ref(activation))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return super().loss(module, batch)
+
+
+def test_a_card_that_is_too_small_gets_smaller_micro_batches(tmp_path):
+    """Halved until they fit, of the same draws; what was tried before is gone from memory by then."""
+    whole = run(tmp_path / "whole", 6)
+    task = SmallCard(6)
+    train(task, recipe(6), LOOP, tmp_path / "parts", seed=5, device="cpu")
+    for key, value in task.module.state_dict().items():
+        torch.testing.assert_close(value, whole[key], atol=1e-6, rtol=1e-5)
+    assert 2 <= len(task.held) < 12 and not any(task.alive_at_retry)
+
+
+def test_what_fits_no_card_is_said(tmp_path):
+    with pytest.raises(TrellisError, match="do not fit the card's memory") as caught:
+        train(SmallCard(0), recipe(6), LOOP, tmp_path, seed=5, device="cpu")
+    assert "max_tokens" in caught.value.hint
+
+
+def test_settings_of_accelerate_change_no_step(tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole", 4)
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    other = run(tmp_path / "other", 4)
+    assert all(torch.equal(whole[k], other[k]) for k in whole)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UsageError, match="FSDP"):
+        run(tmp_path / "third", 4)
+
+
+def test_processes_that_see_other_folders_are_told(tmp_path):
+    class Two:
+        num_processes, device = 2, "cpu"
+
+        def gather(self, step: Tensor) -> Tensor:
+            return torch.cat([step, step * 0])
+
+    check_together(Two(), 0, tmp_path)
+    with pytest.raises(UsageError, match=r"of steps \[0, 10\]"):
+        check_together(Two(), 10, tmp_path)
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    assert not best.is_best(tmp_path, {"score_test": float("nan")}, ("score", 1))
+    best.note(tmp_path, {"score_test": float("nan")}, 1)
+    assert best.is_best(tmp_path, {"score_test": 0.0}, ("score", 1))
+
+
+@pytest.mark.parametrize("wrong", [{"log_every": 0}, {"checkpoint_every": 0}, {"evaluate_every": -1}, {"keep": 0}])
+def test_how_often_is_at_least_once(wrong):
+    with pytest.raises(RecipeError, match=f"loop.{next(iter(wrong))} is"):
+        replace(LOOP, **wrong)

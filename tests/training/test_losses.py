@@ -15,6 +15,7 @@ from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.renderers.radiance_field import render as render_field
+from trellis_cli.stages.train_mesh_decoder import NO_SURFACE
 from trellis_cli.stages.training_plan import recipe_class
 from trellis_cli.training import losses, mesh_losses
 from trellis_cli.training.micro_batches import Item, item_generator
@@ -157,9 +158,21 @@ def test_the_mesh_decoders_sum(world: World, monkeypatch: pytest.MonkeyPatch) ->
     task = task_of(world, "mesh-decoder", "loss.image=3.0", "loss.regular=0.5", "loss.signed_distance=0.25")
     got = task.loss(task.module, task.batch(items_of(task, 1)))
     truncation = mesh_losses.TRUNCATION / task.fine_resolution
-    image = told["geometry"] + 0.1 * told["colour"] if "geometry" in told else torch.zeros(())
+    image = told["geometry"] + 0.1 * told["colour"] if "geometry" in told else torch.tensor(NO_SURFACE)
     want = 3 * image + 0.5 * told["regularisation"] + 0.25 * told["signed_distance"] / truncation**2
     assert float(got["loss"].detach()) == pytest.approx(float(want.detach()), rel=1e-5)
+
+
+def test_no_surface_is_worse_than_any(world: World) -> None:
+    """A decoder that makes nothing must not pass for the best there is."""
+    task = task_of(world, "mesh-decoder", "loss.signed_distance=0.01")
+    batch = task.batch(items_of(task, 1))
+    drawn = float(task.loss(task.module, batch)["loss"].detach())
+    with torch.no_grad():
+        task.module.out_layer.weight.zero_()
+        task.module.out_layer.bias.fill_(1.0)  # every corner is outside
+    empty = task.loss(task.module, batch)
+    assert float(empty["image"]) == NO_SURFACE and float(empty["loss"].detach()) > drawn
 
 
 def test_a_step_reads_the_views_it_draws_alone(world: World) -> None:

@@ -11,7 +11,7 @@ from trellis_cli.errors import FileError, MissingError
 from trellis_cli.io.model_folders import load_network, open_model
 
 
-def borrow_weights(network: nn.Module, source: str, key: str) -> int:
+def borrow_weights(network: nn.Module, source: str, key: str, *, whole: bool = False) -> int:
     """Take over what has the same name and shape from a run's or a model's network; returns how many tensors.
 
     A flow of another condition lends all but what reads the condition: a flow from images begins with what the flow
@@ -20,16 +20,23 @@ def borrow_weights(network: nn.Module, source: str, key: str) -> int:
     Args:
         source: the folder of a run, or a model: a folder, a shipped one's name, or an id on the hub.
         key: the network's in a model folder.
+        whole: every tensor has to fit.
 
     Raises:
         MissingError: no such network there.
-        FileError: nothing of it fits.
+        FileError: less than half of its tensors fit, or not all where they have to: it is another network.
     """
     stem = _stem(source, key)
     theirs, own = load_network(stem).state_dict(), network.state_dict()
     fitting = {k: t for k, t in theirs.items() if k in own and own[k].shape == t.shape}
-    if not fitting:
-        raise FileError(f"nothing of {stem} fits this network", hint="start from a network of the same width")
+    if len(fitting) < (len(own) if whole else max(1, len(own) / 2)):
+        name = next(k for k in own if k not in fitting)
+        there = f"{tuple(theirs[name].shape)} there" if name in theirs else "not there"
+        raise FileError(
+            f"{len(fitting)} of {len(own)} tensors of {stem} fit this network; {name} is {tuple(own[name].shape)} here,"
+            f" {there}",
+            hint="start from a network of the same size and kind",
+        )
     network.load_state_dict(fitting, strict=False)
     console.note(f"{len(fitting)} of {len(own)} tensors from {stem}")
     return len(fitting)

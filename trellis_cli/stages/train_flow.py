@@ -3,15 +3,17 @@
 Or, for the paper's table 4, a diffusion: where the network's `objective` says so.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trellis_cli.data.batches import check_grid
 from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.statistics import FILE, Normalization
 from trellis_cli.errors import FileError, RecipeError
@@ -22,12 +24,13 @@ from trellis_cli.geometry.packed import Packed, dense_to_packed, pack
 from trellis_cli.io.model_folders import SHIPPED, ModelFolder
 from trellis_cli.networks.condition import Condition
 from trellis_cli.networks.flow import FlowNetwork
+from trellis_cli.recipes import check_values
 from trellis_cli.stages.conditioners import image_encoding, text_encoding
 from trellis_cli.stages.flow_conditions import Captions, FlowConditions, ViewPictures, pictures_group
 from trellis_cli.stages.flow_previews import Previews
 from trellis_cli.stages.initial_weights import borrowed_normalization
 from trellis_cli.stages.training_run import NetworkRecipe, run_training
-from trellis_cli.training.distributed import is_main_process
+from trellis_cli.training import state
 from trellis_cli.training.loop import LoopRecipe, torso_dtype, training_device
 from trellis_cli.training.lora import LoraRecipe
 from trellis_cli.training.micro_batches import Item, item_generator
@@ -62,6 +65,17 @@ class FlowRecipe:
     source_weights: dict[str, float] = field(default_factory=dict)
     lora: LoraRecipe = field(default_factory=LoraRecipe)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        weights = self.source_weights.values()
+        fine = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
+        allowed = {
+            "drop_condition": (0 <= self.drop_condition <= 1, "a share from 0 to 1"),
+            "t_std": (0 < self.t_std < math.inf, "more than 0"),
+            "source_weights": (fine, "a number of 0 or more a source"),
+        }
+        check_values(self, allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,9 @@ class FlowTask:
                 hint="write it with `trellis encode`",
             )
         self.lottery = Lottery(self.train_ids, self._weights())
-        self.dense_tokens = self._dense_tokens()
+        self.dense_tokens = self._dense_tokens(network.resolution)
+        if self.group == "slat":
+            check_grid(data, "slat", network.resolution)
         self.normalization = normalization or self._normalisation()
         self.conditions = self._conditions(str(encoder or recipe.condition_encoder or OWN_ENCODERS), device)
         if network.cond_channels != self.conditions.channels:
@@ -218,9 +234,17 @@ class FlowTask:
             return ids
         return [i for i in ids if self.data.length("slat", i) <= self.recipe.max_voxels]
 
-    def _dense_tokens(self) -> int:
+    def _dense_tokens(self, resolution: int) -> int:
         """Voxels of every structure latent; 0 for latents of active voxels, which differ."""
-        return self.data.asset("structure", self.train_ids[0])["latent"][0].size if self.group == "structure" else 0
+        if self.group != "structure":
+            return 0
+        edge = self.data.asset("structure", self.train_ids[0])["latent"].shape[-1]
+        if edge != resolution:
+            raise FileError(
+                f"{self.data.folder} has structure latents of {edge}^3, the network takes {resolution}^3",
+                hint="give another recipe, or encode with another model",
+            )
+        return edge**3
 
     def _weights(self) -> list[float] | None:
         """Each asset's chance, so that each source is drawn in the recipe's relation whatever its size."""
@@ -274,15 +298,17 @@ def train_flow(
 
     def make(r: FlowRecipe) -> FlowTask:
         given = None
-        if r.stage == "slat-flow" and (run / FILE).is_file():  # a run that goes on
+        if r.stage == "slat-flow" and (run / state.NAME).is_file() and (run / FILE).is_file():  # a run that goes on
             given = Normalization.read(run / FILE)
         elif r.stage == "slat-flow" and init is not None:
             given = borrowed_normalization(init)
-        task = FlowTask(r, folder, preview=preview, normalization=given, device=device)
-        if task.group == "slat" and is_main_process():
+        return FlowTask(r, folder, preview=preview, normalization=given, device=device)
+
+    def started(task: FlowTask) -> None:
+        if task.group == "slat":
             task.normalization.save(run / FILE)
-        return task
 
     return run_training(
-        FlowRecipe, make, recipe, run, overrides=tuple(overrides), device=device, max_minutes=max_minutes, init=init
-    )
+        FlowRecipe, make, recipe, run, overrides=tuple(overrides), device=device, max_minutes=max_minutes, init=init,
+        started=cast(Any, started),
+    )  # fmt: skip

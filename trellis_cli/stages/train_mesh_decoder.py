@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trellis_cli.data.batches import fitting, tokens
+from trellis_cli.data.batches import check_grid, fitting, tokens
 from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.views import Views, decode_views
 from trellis_cli.errors import FileError
@@ -16,6 +16,7 @@ from trellis_cli.io.pictures import save_grid, to_uint8
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.heads import CubeFields, MeshDecoder
+from trellis_cli.recipes import check_values
 from trellis_cli.renderers.mesh import render_differentiable
 from trellis_cli.stages.training_run import NetworkRecipe
 from trellis_cli.training import mesh_losses
@@ -27,7 +28,8 @@ from trellis_ops.isosurface import Isosurface, isosurface
 
 @dataclass(frozen=True, slots=True)
 class MeshLoss:
-    """Weights. `signed_distance` compares the sdf with one fused from the depth views; ours, to start from."""
+    """Weights. `signed_distance` is of L_tsdf, the sdf against one fused from the depth views, in squared truncations
+    of 3 fine cubes: the paper's 0.01 is 0.01 (3 / 256)^2 here."""
 
     image: float = 1.0
     regular: float = 1.0
@@ -46,8 +48,13 @@ class MeshDecoderRecipe:
     loss: MeshLoss = field(default_factory=MeshLoss)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
 
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        check_values(self, {"num_views": (self.num_views >= 1, "1 or more")})
+
 
 NUM_SHOWN = 6
+NO_SURFACE = 10.0  # in place of the pictures' terms, where there is nothing to draw
 MeshBatch = tuple[Packed, list[tuple[Views, list[int]]]]  # latents; of each asset views, and which are to be drawn
 
 
@@ -68,6 +75,7 @@ class MeshDecoderTask:
         if not self.train_ids:
             hint = "render with --depth --normal, and encode, the objects of its manifest"
             raise FileError(f"{data.folder} has no asset of the train split with /slat and /views", hint=hint)
+        check_grid(data, "slat", decoder.resolution)
         self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.loss.lpips)
         self.size = int(data.attr("views", "size"))
@@ -148,8 +156,8 @@ class MeshDecoderTask:
         if len(surface.faces):
             image = self._image_loss(surface, views, picks)
             total, terms["image"] = total + weights.image * image, image.detach()
-        else:
-            terms["image"] = total.new_zeros(())
+        else:  # worse than any mesh: an evaluation must not take it for the best
+            total, terms["image"] = total + weights.image * NO_SURFACE, total.new_full((), NO_SURFACE)
         if weights.signed_distance:
             distance = self._distance_loss(surface, views)
             total, terms["distance"] = total + weights.signed_distance * distance, distance.detach()

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli.data.batches import fitting, tokens
+from trellis_cli.data.batches import check_grid, fitting, tokens
 from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.views import Views
 from trellis_cli.errors import FileError
@@ -16,6 +16,7 @@ from trellis_cli.geometry.packed import Packed
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.radiance_head import RadianceFieldDecoder
+from trellis_cli.recipes import check_values
 from trellis_cli.renderers.radiance_field import render
 from trellis_cli.stages.drawn_views import DrawnViews, drawn_views
 from trellis_cli.stages.training_run import NetworkRecipe
@@ -43,6 +44,10 @@ class RfDecoderRecipe:
     initial_density: float = 0.0
     lpips: str = "alex"
     loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        check_values(self, {"num_views": (self.num_views >= 1, "1 or more")})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +78,7 @@ class RfDecoderTask:
                 f"{data.folder} has no asset of the train split with /slat and /views",
                 hint="render and encode the objects of its manifest",
             )
+        check_grid(data, "slat", decoder.resolution)
         self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.lpips)
         self.size = int(data.attr("views", "size"))

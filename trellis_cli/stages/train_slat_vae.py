@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trellis_cli.data.batches import fitting, tokens
+from trellis_cli.data.batches import check_grid, fitting, tokens
 from trellis_cli.data.index import DataFolder, Lottery
 from trellis_cli.data.views import Views
 from trellis_cli.errors import FileError
@@ -16,6 +16,7 @@ from trellis_cli.geometry.packed import Packed
 from trellis_cli.metrics.image import ssim
 from trellis_cli.metrics.lpips import load_lpips
 from trellis_cli.networks.slat_vae import SlatEncoder
+from trellis_cli.recipes import check_values
 from trellis_cli.renderers.gaussians import render
 from trellis_cli.representations.gaussians import Gaussians
 from trellis_cli.stages.drawn_views import DrawnViews, drawn_views
@@ -52,6 +53,10 @@ class SlatVaeRecipe:
     initial_logvar: float = 0.0
     loss: SlatLoss = field(default_factory=SlatLoss)
     loop: LoopRecipe = field(default_factory=LoopRecipe)
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        check_values(self, {"num_views": (self.num_views >= 1, "1 or more")})
 
 
 class SlatVae(nn.Module):
@@ -102,6 +107,7 @@ class SlatVaeTask:
                 f"{data.folder} has no asset of the train split with /features and /views",
                 hint="render and featurize the objects of its manifest",
             )
+        check_grid(data, "features", encoder.resolution)
         self.lottery = Lottery(self.train_ids)
         self.lpips = load_lpips(recipe.loss.lpips)
         self.size = int(data.attr("views", "size"))

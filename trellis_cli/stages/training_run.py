@@ -1,8 +1,10 @@
 """What every training command does the same: the recipe kept with the run, training, the averaged weights saved."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -10,9 +12,10 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 import torch
 from torch import nn
 
-from trellis_cli import recipes
+from trellis_cli import console, invocation, recipes
 from trellis_cli.errors import FileError, RecipeError, UsageError
 from trellis_cli.io.aside import write_text
+from trellis_cli.io.lock import held_alone
 from trellis_cli.io.model_folders import save_network
 from trellis_cli.networks.precision import TorsoNetwork
 from trellis_cli.networks.published import build_network
@@ -22,11 +25,11 @@ from trellis_cli.training.distributed import is_main_process, make_accelerator, 
 from trellis_cli.training.loop import LoopRecipe, Task, train
 from trellis_cli.training.lora import LoraRecipe, add_adapters, without_adapters
 from trellis_cli.training.optim import OptimizerRecipe
-from trellis_cli.training.stopping import Stopped
+from trellis_cli.training.stopping import StopAfterStep, Stopped
 
-FREE_KEYS = (  # may change when a run goes on: none changes a step, but by rounding
+FREE_KEYS = (  # may change when a run goes on; but for what a diverging run is mended with, none changes a step much
     "steps", "checkpoint_every", "evaluate_every", "log_every", "keep", "trackers", "micro_batch", "max_tokens",
-    "memory",
+    "memory", "learning_rate", "spike",
 )  # fmt: skip
 
 
@@ -82,6 +85,7 @@ def run_training(
     device: str = "auto",
     max_minutes: float | None = None,
     init: str | None = None,
+    started: Callable[[TrainableTask], None] | None = None,
 ) -> dict[str, Any]:
     """Train a recipe in the folder `run`, or go on with it; leaves RUN/ckpts with averaged weights.
 
@@ -90,41 +94,74 @@ def run_training(
 
     Args:
         init: a run or a model whose networks a new run begins with, where they fit.
+        started: keeps what else belongs to the run, once that has begun.
 
     Raises:
         RecipeError: the recipe is not what it should be.
-        UsageError: the folder holds another recipe's run.
+        UsageError: the folder holds another recipe's run, or another process trains in it; adapters without weights
+            to adapt.
         Stopped: a signal, after the step at hand; the checkpoint and RUN/ckpts are of that step.
     """
+    with ExitStack() as stack:
+        return _run(
+            stack, cls, make_task, recipe_name, run, overrides, device=device, max_minutes=max_minutes, init=init,
+            started=started,
+        )  # fmt: skip
+
+
+def _run(
+    stack: ExitStack,
+    cls: type[R],
+    make_task: Callable[[R], TrainableTask],
+    recipe_name: str,
+    run: Path,
+    overrides: tuple[str, ...],
+    *,
+    device: str,
+    max_minutes: float | None,
+    init: str | None,
+    started: Callable[[TrainableTask], None] | None,
+) -> dict[str, Any]:
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _check_recipe(recipe, run)
+    if is_main_process():
+        stack.enter_context(held_alone(run))
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # its launcher may be killed by what this process would save at
+        invocation.end_with_parent(signal.SIGTERM)
     make_accelerator(device)  # each process takes its own card before anything is put on one
     torch.manual_seed(recipe.seed)  # the networks' first weights
     task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
-    if init is not None and not (run / state.NAME).exists():
-        for key, (_, network) in task.networks(task.module).items():
-            borrow_weights(network, init, key)
-    if lora := getattr(loaded, "lora", LoraRecipe()).rank:
+    lora = getattr(loaded, "lora", LoraRecipe()).rank
+    if not (run / state.NAME).exists():
+        if init is not None:
+            for key, (_, network) in task.networks(task.module).items():
+                borrow_weights(network, init, key, whole=bool(lora))
+        elif lora:
+            raise UsageError("adapters need weights that they adapt", hint="--init MODEL, a run or a model")
+    if lora:
         add_adapters(task.module, cast(Any, loaded).lora)
     if is_main_process():
         write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
+        if started is not None:
+            started(task)
 
     def save(module: nn.Module, folder: Path) -> None:
         if is_main_process():
             save_all(task, without_adapters(module) if lora else module, folder)
 
-    try:
-        done = train(
-            task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes,
-            keep_best=lambda module: save(module, run / best.FOLDER),
-        )  # fmt: skip
-    except Stopped:
+    with StopAfterStep() as stop:  # also while weights are written
+        try:
+            done = train(
+                task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes,
+                keep_best=lambda module: save(module, run / best.FOLDER), stop=stop,
+            )  # fmt: skip
+        except Stopped:
+            save(task.module, run)
+            wait_for_everyone()
+            raise
         save(task.module, run)
         wait_for_everyone()
-        raise
-    save(task.module, run)
-    wait_for_everyone()
     return {"run": str(run), "finished": done}
 
 
@@ -149,6 +186,8 @@ def _check_recipe(recipe: RunRecipe, run: Path) -> None:
             f"{run} was started with another recipe: {different}",
             hint="choose another --out, or the recipe it was made with",
         )
+    if recipe.optimizer.schedule == "cosine" and kept.get("optimizer", {}).get("steps") != recipe.optimizer.steps:
+        console.note(f"{run}: the learning rate falls with a cosine over all steps, of which there are now others")
 
 
 def _plain(recipe: Any) -> Any:

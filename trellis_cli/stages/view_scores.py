@@ -36,7 +36,8 @@ def score_views(
     for name, ids in splits.items():
         rows: list[tuple[Tensor, Tensor]] = []
         for id_ in ids[:: max(1, len(ids) // NUM_ASSETS)][:NUM_ASSETS]:
-            view = decode_views(data.views(id_, [VIEW], surfaces=False)).to(device)
+            shown = min(VIEW, data.length("views", id_) - 1)
+            view = decode_views(data.views(id_, [shown], surfaces=False)).to(device)
             rows.append((view.on(torch.zeros(3, device=device)), draw(id_, view).clamp(0, 1)))
         if rows:
             scores[f"psnr_{name}"] = sum(float(psnr(g, w)) for w, g in rows) / len(rows)

@@ -1,6 +1,7 @@
 """The best checkpoint of a run by a score of its evaluations: RUN/best."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ def is_best(run: Path, scores: Mapping[str, float], by: tuple[str, int]) -> bool
     known = read(run)
     for key in (f"{name}_test", f"{name}_train"):
         if key in scores:
-            return key not in known or sign * scores[key] > sign * known[key]
+            before = known.get(key, math.nan)
+            return math.isfinite(scores[key]) and (not math.isfinite(before) or sign * scores[key] > sign * before)
     return False
 
 

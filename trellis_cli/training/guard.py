@@ -39,7 +39,8 @@ class Guard:
         if self.bad_in_a_row >= PATIENCE:
             raise TrellisError(
                 f"step {step}: the loss is {loss}, the gradient norm {norm}, the {PATIENCE}th bad step in a row",
-                hint=f"the checkpoint of step {saved} stays; lower optimizer.learning_rate with --set and go on",
+                hint=(f"the checkpoint of step {saved} stays; " if saved else "")
+                + "the same command goes on with --set optimizer.learning_rate=... lower, or another optimizer.spike",
             )
         return False
 
@@ -71,12 +72,12 @@ class LossScale:
     def factor(self) -> float:
         return 2.0**self.log if self.active else 1.0
 
-    def overflowed(self, norm: float) -> bool:
+    def overflowed(self, norm: float, loss: float = 0.0) -> bool:
         """Whether this step's gradients are too large for the format; the next one is scaled accordingly.
 
-        Below 1 the scale is not to blame: the guard judges the step.
+        Below 1, or where the loss itself is not finite, the scale is not to blame: the guard judges the step.
         """
-        if not self.active:
+        if not self.active or not math.isfinite(loss):
             return False
         if math.isfinite(norm):
             self.log += 0.001

@@ -16,10 +16,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from trellis_cli.errors import UsageError
+from trellis_cli.errors import TrellisError, UsageError
 from trellis_cli.networks.precision import TorsoNetwork
+from trellis_cli.recipes import check_values
 from trellis_cli.training import best, state
-from trellis_cli.training.distributed import agreed, make_accelerator, tracker
+from trellis_cli.training.distributed import agreed, check_together, make_accelerator, tracker
 from trellis_cli.training.ema import Ema
 from trellis_cli.training.guard import Guard, LossScale
 from trellis_cli.training.log import Log
@@ -76,6 +77,11 @@ class LoopRecipe:
     keep: int = 1
     trackers: tuple[str, ...] = ("tensorboard",)
 
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no training can have."""
+        names = ("log_every", "checkpoint_every", "evaluate_every", "keep")
+        check_values(self, {name: (getattr(self, name) >= 1, "1 or more") for name in names}, "loop.")
+
 
 MicroBatch = tuple[list[Item], Any]
 
@@ -90,6 +96,7 @@ def train(
     device: str = "auto",
     max_minutes: float | None = None,
     keep_best: Callable[[nn.Module], None] | None = None,
+    stop: StopAfterStep | None = None,
 ) -> bool:
     """Train until the recipe's steps are done or the time is up; the same call again goes on.
 
@@ -98,6 +105,7 @@ def train(
 
     Args:
         keep_best: saves the averaged weights, of a checkpoint whose score is the best so far.
+        stop: listens for signals already, and will when this returns.
 
     Returns:
         Whether all steps are done.
@@ -111,7 +119,7 @@ def train(
     """
     trainer = _Trainer(task, optimizer_recipe, loop, run, seed, device, keep_best)
     deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
-    with StopAfterStep() as stop, Prefetch(trainer.read, optimizer_recipe.steps) as data:
+    with nullcontext(stop) if stop else StopAfterStep() as stop, Prefetch(trainer.read, optimizer_recipe.steps) as data:
 
         def reason() -> int:
             late = TIME_IS_UP if time.monotonic() >= deadline else 0
@@ -160,6 +168,7 @@ class _Trainer:
         optimizer = make_optimizer([p for p in task.module.parameters() if p.requires_grad], recipe)
         self.step, extra = state.load(run, trained=task.module, average=self.average.module, optimizer=optimizer)
         self.saved, self.whole = self.step, True  # `whole`: between two steps, where all there is can be saved
+        check_together(self.accelerator, self.step, run)
         self.clip, self.guard = AdaptiveClip(), Guard(recipe.spike)
         self.scale = LossScale(active=_is_float16(task.module))
         self.clip.norms = extra.get("norms", [])
@@ -188,10 +197,11 @@ class _Trainer:
         clock = time.perf_counter()
         items, parts = data.get(self.step)
         self.log.spent("data", clock)
-        try:
-            terms = self._gradients(items, parts)
-        except torch.cuda.OutOfMemoryError:
-            terms = self._in_smaller_parts(items, parts)
+        terms = self._gradients_if_they_fit(items, parts)
+        while terms is None:
+            data.wait()  # it reads the same data
+            items, parts = self._in_smaller_parts()
+            terms = self._gradients_if_they_fit(items, parts)
         clock = time.perf_counter()
         norm, taken = self._update(terms)
         self.log.add(terms, norm, len(items), skipped=not taken)
@@ -228,20 +238,30 @@ class _Trainer:
         values = torch.tensor([sums[k] for k in sorted(sums)], dtype=torch.float64).to(self.accelerator.device)
         return dict(zip(sorted(sums), self.accelerator.reduce(values, "sum").tolist(), strict=True))
 
-    def _in_smaller_parts(self, items: list[Item], parts: list[MicroBatch]) -> dict[str, float]:
-        """The step once more, after the card's memory was too small for one of its micro-batches.
+    def _gradients_if_they_fit(self, items: list[Item], parts: list[MicroBatch]) -> dict[str, float] | None:
+        """`_gradients`, or None after the card's memory was too small for a micro-batch. What that had taken goes with
+        the exception, so nothing is tried again before this has returned.
 
-        Raises torch's own error where there is nothing left to divide, or others wait for this process.
+        Raises:
+            TrellisError: there is nothing left to divide, or other processes wait for this one.
         """
-        largest = max(sum(i.tokens for i in part) for part, _ in parts)
-        if self.processes > 1 or all(len(part) == 1 for part, _ in parts):
-            raise
-        self.limit.failed(largest)
+        try:
+            return self._gradients(items, parts)
+        except torch.cuda.OutOfMemoryError as error:
+            largest = max(sum(i.tokens for i in part) for part, _ in parts)
+            if self.processes > 1 or all(len(part) == 1 for part, _ in parts):
+                raise TrellisError(
+                    f"step {self.step}: micro-batches of up to {largest} voxels do not fit the card's memory",
+                    hint=f"--set optimizer.max_tokens={max(1, largest // 2)}, or use_checkpoint of the network's args",
+                ) from error
+            self.limit.failed(largest)
+        return None
+
+    def _in_smaller_parts(self) -> tuple[list[Item], list[MicroBatch]]:
+        """The step at hand once more, divided by the limit as it now is."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
-        again = [self.task.item(item_generator(self.seed, self.step, k)) for k in range(self.recipe.batch)]
-        smaller = split(again, self.limit.tokens, self.recipe.micro_batch)
-        return self._gradients(again, [(part, self.task.batch(part)) for part in smaller])
+        return self.read(self.step)
 
     def _update(self, terms: dict[str, float]) -> tuple[float, bool]:
         """Change the weights, unless the step is a bad one; gives the gradient's norm, and whether."""
@@ -249,7 +269,9 @@ class _Trainer:
             group["lr"] = self.recipe.rate(self.step)
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         norm = self.clip(parameters, self.scale.factor)
-        taken = not self.scale.overflowed(norm) and self.guard.accepts(terms["loss"], norm, self.step, self.saved)
+        taken = not self.scale.overflowed(norm, terms["loss"]) and self.guard.accepts(
+            terms["loss"], norm, self.step, self.saved
+        )
         if taken:
             self.clip.remember(norm)
             self.optimizer.step()

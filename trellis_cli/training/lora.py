@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trellis_cli.errors import MissingError, RecipeError
+from trellis_cli.recipes import check_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class LoraRecipe:
     rank: int = 0
     alpha: int = 16
     targets: tuple[str, ...] = ("to_qkv", "to_q", "to_kv", "to_out")
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for values that no adapter can have."""
+        fine = {"rank": (self.rank >= 0, "0 for none, or more"), "alpha": (self.alpha > 0, "1 or more")}
+        check_values(self, fine, "lora.")
 
 
 def add_adapters(network: nn.Module, recipe: LoraRecipe) -> None:

@@ -37,7 +37,7 @@ class MemoryLimit:
 
     def failed(self, tokens: int) -> None:
         """A micro-batch of so many voxels did not fit."""
-        self._ceiling = max(1, tokens // 2)
+        self._ceiling = max(1, min(self._ceiling or tokens, tokens // 2))
 
     def _fitted(self) -> int:
         if not self.room or len({tokens for tokens, _ in self.seen}) < FEWEST:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trellis_cli.errors import RecipeError
+from trellis_cli.recipes import check_values
 
 CLIP_WINDOW = 1000  # gradient norms remembered; the published training clips at their 95th percentile
 CLIP_CEILING = 1.0
@@ -53,9 +53,7 @@ class OptimizerRecipe:
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             **{name: (getattr(self, name) >= 0, "0 or more") for name in COUNTS},
         }
-        for name, (fine, wanted) in allowed.items():
-            if not fine:
-                raise RecipeError(f"optimizer.{name} is {getattr(self, name)!r}", hint=f"give {wanted}")
+        check_values(self, allowed, "optimizer.")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then constant or a cosine to 0."""
