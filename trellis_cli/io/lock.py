@@ -10,7 +10,7 @@ from trellis_cli.errors import DiskError, UsageError
 
 @contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made where it is missing and goes if it stays empty, against other processes.
+    """Hold the folder against other processes. Where it is missing it is made, and goes again if it stays empty.
 
     The system lets go of it however this process ends. A disk that knows no such locks is held by nobody.
 
@@ -23,6 +23,7 @@ def held_alone(folder: Path) -> Iterator[None]:
     except ImportError:  # not on this system
         yield
         return
+    made = not folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
@@ -39,5 +40,6 @@ def held_alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-        with suppress(OSError):  # unless there is something in it
-            folder.rmdir()
+        if made:
+            with suppress(OSError):  # unless there is something in it
+                folder.rmdir()
