@@ -92,7 +92,7 @@ def test_a_network_of_another_grid_learns_nothing_from_this_data(world: World, t
 
 def test_a_run_is_trained_by_one_at_a_time_and_mended_in_between(world: World, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with held_alone(run):
+    with held_alone(run, "training in"):
         train(world, run, "structure-flow", code=2)
     train(world, run, "structure-flow")
     lower = ("optimizer.learning_rate=1e-5", "optimizer.spike=5.0", "optimizer.steps=5")

@@ -9,7 +9,7 @@ from trellis_cli.errors import DiskError, UsageError
 
 
 @contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
+def held_alone(folder: Path, doing: str) -> Iterator[None]:
     """Hold the folder against other processes. Where it is missing it is made, and goes again if it stays empty.
 
     The system lets go of it however this process ends. A disk that knows no such locks is held by nobody.
@@ -35,7 +35,7 @@ def held_alone(folder: Path) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"another process is training in {folder}", hint="let it end, or choose another --out"
+                    f"another process is {doing} {folder}", hint="let it end, or choose another folder"
                 ) from error
         yield
     finally:

@@ -3,6 +3,8 @@
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trellis_cli import console
+from trellis_cli import console, invocation
 from trellis_cli.data.captions import captions_of
 from trellis_cli.data.colour_words import dominant_colours
 from trellis_cli.data.manifest import OBJECTS, Row, read_rows, split_of, together, write_rows
@@ -18,6 +20,7 @@ from trellis_cli.data.sources import SourceObject
 from trellis_cli.errors import FileError, SomeFailed, UsageError, first_line, is_full
 from trellis_cli.io.aside import write_bytes
 from trellis_cli.io.glb import textured_glb
+from trellis_cli.io.lock import held_alone
 from trellis_cli.ledger import Item, Ledger, ledger_row
 from trellis_cli.representations.mesh import TexturedMesh
 from trellis_cli.shards import in_shard
@@ -116,22 +119,35 @@ def export_objects(
 
     Raises:
         SomeFailed: some of the objects failed; the others are written.
-        FileError, UsageError: as `list_source`.
+        FileError, UsageError: as `list_source`; another process is exporting to `out`.
         DiskError: the disk is full; what was written stays listed.
     """
     listed = list_source(source, root, num=num, seed=seed)
     sizes = Counter(item.group for item in listed) if shard[1] > 1 else None
     items = [Item(item.key, item.key, item) for item in listed if in_shard(item.key, shard)]
     (out / OBJECTS).mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(out / LEDGER, "export")
-    rows, failures = read_rows(out), ledger.read()
+    with nullcontext() if invocation.role() else held_alone(out, "exporting to"):
+        rows = read_rows(out)
+        made, failures = _make(items, out, rows, sizes, retry_failed=retry_failed)
+    failed = sum(item.id in failures for item in items)
+    summary = ExportSummary(out, made, sum(item.id in rows for item in items), failed)
+    if failed:
+        console.note(summary.text)
+        raise SomeFailed(f"{failed} of {len(items)} objects failed", hint=Ledger(out / LEDGER, "export").hint)
+    return summary
+
+
+def _make(
+    items: Sequence[Item], out: Path, rows: Mapping[str, Row], sizes: Mapping[str, int] | None, *, retry_failed: bool
+) -> tuple[int, dict[str, dict[str, str]]]:
+    """Write the objects that `rows` lack, and the manifest as it grows; gives how many, and what failed by key."""
+    ledger, made = Ledger(out / LEDGER, "export"), dict[str, Row]()
+    failures = ledger.read()
     skip = set(rows) if retry_failed else rows.keys() | failures.keys()
-    made: dict[str, Row] = {}
 
     def save() -> None:  # in the order of the items, in whichever they ended
         own = (made[item.id] for item in items if item.id in made)
-        others = read_rows(out).values()  # which may have become more since
-        write_rows(out, together([*others, *own]), sizes)
+        write_rows(out, together([*rows.values(), *own]), sizes)
 
     with ledger.closing(failures):
         try:
@@ -149,12 +165,7 @@ def export_objects(
                     _log.warning("%s: %s", item.id, error.problem)
         finally:  # after Ctrl-C too
             save()
-    failed = sum(item.id in failures for item in items)
-    summary = ExportSummary(out, len(made), sum(item.id in rows for item in items), failed)
-    if failed:
-        console.note(summary.text)
-        raise SomeFailed(f"{failed} of {len(items)} objects failed", hint=ledger.hint)
-    return summary
+    return len(made), failures
 
 
 def _exported(item: SourceObject, out: Path) -> Row:

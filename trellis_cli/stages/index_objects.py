@@ -60,7 +60,7 @@ def index_objects(
 ) -> IndexSummary:
     """Write a manifest of a source's objects, whose meshes stay where they are: stages take it in their place.
 
-    Digests of files are kept at once in `<out>.digests.jsonl`: what was read is not read again.
+    Digests of files are kept at once in `<out>.digests.jsonl`: what was read is not read again, unless `overwrite`.
 
     Args:
         licences: keep objects of these licences alone; `*` stands for anything, capitals do not matter.
@@ -79,7 +79,11 @@ def index_objects(
     own = {item.key: item for item in items if in_shard(item.key, shard)}
     stamps = {key: _stamp(item.path) for key, item in own.items()}
     sidecar, ledger = out.with_name(out.name + ".digests.jsonl"), Ledger.beside(out, "index")
-    known = read_sidecar(sidecar, lambda row: row["stamp"] == stamps.get(row["id"]) and isinstance(row["digest"], str))
+
+    def unchanged(row: dict[str, Any]) -> bool:
+        return not overwrite and row["stamp"] == stamps.get(row["id"]) and isinstance(row["digest"], str)
+
+    known = read_sidecar(sidecar, unchanged)
 
     def do(item: SourceObject) -> dict[str, Any]:
         return {"stamp": stamps[item.key], "digest": _digest(item)}

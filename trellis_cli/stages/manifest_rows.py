@@ -44,9 +44,9 @@ def mesh_path(manifest: Path, row: Row) -> Path:
 
 def relative_row(row: Row, manifest: Path, out: Path) -> Row:
     """The row with its file told from another manifest's folder."""
-    if out.parent.resolve() == manifest.parent.resolve():
+    if os.path.abspath(out.parent) == os.path.abspath(manifest.parent):
         return row
-    path = os.path.relpath(mesh_path(manifest, row).resolve(), out.parent.resolve())
+    path = os.path.relpath(os.path.abspath(mesh_path(manifest, row)), os.path.abspath(out.parent))
     return replace(row, path=Path(path).as_posix())
 
 

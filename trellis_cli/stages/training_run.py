@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -102,67 +102,57 @@ def run_training(
             to adapt.
         Stopped: a signal, after the step at hand; the checkpoint and RUN/ckpts are of that step.
     """
-    with ExitStack() as stack:
-        return _run(
-            stack, cls, make_task, recipe_name, run, overrides, device=device, max_minutes=max_minutes, init=init,
-            started=started,
-        )  # fmt: skip
-
-
-def _run(
-    stack: ExitStack,
-    cls: type[R],
-    make_task: Callable[[R], TrainableTask],
-    recipe_name: str,
-    run: Path,
-    overrides: tuple[str, ...],
-    *,
-    device: str,
-    max_minutes: float | None,
-    init: str | None,
-    started: Callable[[TrainableTask], None] | None,
-) -> dict[str, Any]:
     loaded = recipes.load(cls, recipe_name, overrides)
     recipe = cast(RunRecipe, loaded)
     _check_recipe(recipe, run)
-    if is_main_process():
-        stack.enter_context(held_alone(run))
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # its launcher may be killed by what this process would save at
-        invocation.end_with_parent(signal.SIGTERM)
-    make_accelerator(device)  # each process takes its own card before anything is put on one
-    torch.manual_seed(recipe.seed)  # the networks' first weights
-    task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to this recipe
-    lora = getattr(loaded, "lora", LoraRecipe()).rank
+    main = is_main_process()
+    with held_alone(run, "training in") if main else nullcontext():
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # its launcher may be killed by what this process would save at
+            invocation.end_with_parent(signal.SIGTERM)
+        make_accelerator(device)  # each process takes its own card before anything is put on one
+        torch.manual_seed(recipe.seed)  # the networks' first weights
+        task = make_task(loaded)  # before anything is kept: data that does not fit must not bind the folder to it
+        adapted = _begin(task, run, init, getattr(loaded, "lora", LoraRecipe()))
+        if main:
+            write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
+            if started is not None:
+                started(task)
+
+        def save(module: nn.Module, folder: Path) -> None:
+            if main:
+                save_all(task, without_adapters(module) if adapted else module, folder)
+
+        with StopAfterStep() as stop:  # also while weights are written
+            try:
+                done = train(
+                    task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device,
+                    max_minutes=max_minutes, keep_best=lambda module: save(module, run / best.FOLDER), stop=stop,
+                )  # fmt: skip
+            except Stopped:
+                save(task.module, run)
+                wait_for_everyone()
+                raise
+            save(task.module, run)
+            wait_for_everyone()
+    return {"run": str(run), "finished": done}
+
+
+def _begin(task: TrainableTask, run: Path, init: str | None, lora: LoraRecipe) -> bool:
+    """The weights that a new run begins with, and adapters on them: whether there are any.
+
+    Raises:
+        UsageError: adapters without weights to adapt.
+        FileError, MissingError, RecipeError: as `borrow_weights` and `add_adapters`.
+    """
     if not (run / state.NAME).exists():
         if init is not None:
             for key, (_, network) in task.networks(task.module).items():
-                borrow_weights(network, init, key, whole=bool(lora))
-        elif lora:
+                borrow_weights(network, init, key, whole=lora.rank > 0)
+        elif lora.rank:
             raise UsageError("adapters need weights that they adapt", hint="--init MODEL, a run or a model")
-    if lora:
-        add_adapters(task.module, cast(Any, loaded).lora)
-    if is_main_process():
-        write_text(run / "recipe.json", json.dumps(recipes.as_table(recipe), indent=2) + "\n")
-        if started is not None:
-            started(task)
-
-    def save(module: nn.Module, folder: Path) -> None:
-        if is_main_process():
-            save_all(task, without_adapters(module) if lora else module, folder)
-
-    with StopAfterStep() as stop:  # also while weights are written
-        try:
-            done = train(
-                task, recipe.optimizer, recipe.loop, run, seed=recipe.seed, device=device, max_minutes=max_minutes,
-                keep_best=lambda module: save(module, run / best.FOLDER), stop=stop,
-            )  # fmt: skip
-        except Stopped:
-            save(task.module, run)
-            wait_for_everyone()
-            raise
-        save(task.module, run)
-        wait_for_everyone()
-    return {"run": str(run), "finished": done}
+    if lora.rank:
+        add_adapters(task.module, lora)
+    return lora.rank > 0
 
 
 def save_all(task: TrainableTask, module: nn.Module, run: Path) -> None:
