@@ -4,7 +4,7 @@ default:
 
 # Fast tests, no GPU (what CI runs)
 test *args:
-    python -m pytest -m "not slow and not gpu" {{args}}
+    python -m pytest -m "not slow and not gpu" -n auto --dist loadfile {{args}}
 
 # Kernel parity on this machine's GPU
 test-gpu *args:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 START = 600.0  # seconds for a worker to come up, with its libraries and networks still to load
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # what torch says, of processors and of cards
 STARTS = 3  # workers in a row that may fail to
 
 
@@ -107,7 +108,7 @@ def each(
                 raise
             failed = _expected(error)
             if isinstance(failed, NO_ITEMS_FAULT):
-                raise failed from error
+                raise failed from (None if failed is error else error)
         yield item, value, failed
 
 
@@ -277,8 +278,10 @@ def _expected(error: Exception) -> TrellisError:
         return error
     if is_full(error):
         return DiskError(first_line(error), hint="free some disk space, then run the same command again")
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return TrellisError(f"not enough memory: {first_line(error)}", hint="a larger --worker-memory")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        return TrellisError(
+            f"not enough memory: {first_line(error)}", hint="a larger --worker-memory, fewer --workers, a larger card"
+        )
     _log.error("a bug, met by an item", exc_info=error)
     return TrellisError(f"{type(error).__name__}: {first_line(error)}", hint="a bug: its traceback is on stderr")
 
