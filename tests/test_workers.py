@@ -26,6 +26,8 @@ if "--as-worker" in sys.orig_argv:
             os.kill(os.getpid(), signal.SIGKILL)
         if "greedy" in path.name:
             keep = bytearray(8 << 30)
+        if "absent" in path.name:
+            raise ImportError("No module named 'fast_meshes'")
         if "bug" in path.name:
             raise IndexError("no such vertex")
         if "full" in path.name:
@@ -124,6 +126,26 @@ def test_the_only_item_ends_the_command_as_it_would_without(toys: Path, tmp_path
     spoil(toys, "hang")
     trellis("voxelize", toys / "hang.glb", "-o", tmp_path / "v.h5", "--item-timeout", 5, code=1)
     assert not list(tmp_path.glob("v.h5*"))
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", 2)])
+def test_what_every_item_would_meet_stops_the_batch(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[object, ...]
+) -> None:
+    """A forced backend that cannot run, a library that is not there: no fault of an item, so that no ledger has it."""
+    (tmp_path / "hook" / "open3d.py").write_text("raise ImportError('libusb-1.0.so.0: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path / "hook"))
+    words = ("voxelize", toys, "-o", tmp_path / "v.h5", "--resolution", 16, *more)
+    trellis(*words, "--backend", "voxelize=open3d", code=2)
+    spoil(toys, "absent", "absent2")
+    monkeypatch.setattr("trellis_cli.io.mesh_files.read_mesh", absent)
+    monkeypatch.setattr("trellis_cli.stages.sources.read_mesh", absent)
+    trellis(*words, code=4)
+    assert not list(tmp_path.glob("v.h5*"))
+
+
+def absent(path: Path) -> None:
+    raise ImportError("No module named 'fast_meshes'")
 
 
 def test_a_bug_costs_its_item_and_is_seen(toys: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

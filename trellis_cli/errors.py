@@ -56,6 +56,11 @@ class SomeFailed(TrellisError):
 NO_ITEMS_FAULT = (UsageError, MissingError, DiskError)  # these end a batch; any other error costs its item
 
 
+def backend_refused(error: BaseException) -> UsageError:
+    """What a user is told who forced a backend that cannot run (trellis_ops' BackendUnavailable)."""
+    return UsageError(str(error), hint="`trellis doctor` lists the backends and why they refuse")
+
+
 def is_full(error: BaseException) -> bool:
     """Whether another library's error is that of a full disk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -22,8 +22,18 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+import typer
+
 from trellis_cli import console, errors, invocation
-from trellis_cli.errors import NO_ITEMS_FAULT, DiskError, TrellisError, first_line, is_full
+from trellis_cli.errors import (
+    NO_ITEMS_FAULT,
+    DiskError,
+    MissingError,
+    TrellisError,
+    backend_refused,
+    first_line,
+    is_full,
+)
 
 if TYPE_CHECKING:
     from trellis_cli.ledger import Item
@@ -103,9 +113,9 @@ def each(
         value, failed = None, None
         try:
             value = do(item)
-        except Exception as error:
-            if type(error).__name__ == "Abort":  # what typer makes of Ctrl-C
-                raise
+        except typer.Abort:  # of Ctrl-C, and an Exception
+            raise
+        except Exception as error:  # an asset may make any library raise anything
             failed = _expected(error)
             if isinstance(failed, NO_ITEMS_FAULT):
                 raise failed from (None if failed is error else error)
@@ -260,7 +270,7 @@ def _serve(items: Sequence["Item"], do: Callable[["Item"], Any]) -> NoReturn:
             for line in sys.stdin:
                 try:
                     value = do(by_id[json.loads(line)])
-                except Exception as error:
+                except Exception as error:  # as in `each`
                     failed = _expected(error)
                     stops = isinstance(failed, NO_ITEMS_FAULT)
                     name = type(failed).__name__
@@ -273,9 +283,16 @@ def _serve(items: Sequence["Item"], do: Callable[["Item"], Any]) -> NoReturn:
 
 
 def _expected(error: Exception) -> TrellisError:
-    """The error to tell of. A bug costs its item, as a crash would; its traceback goes to stderr."""
+    """The error to tell of. A bug costs its item, as a crash would; its traceback goes to stderr. What every item would
+    meet alike, a forced backend that refuses or a library that is not there, is no item's fault."""
+    from trellis_ops._dispatch import BackendUnavailable  # by now whoever worked has loaded it
+
     if isinstance(error, TrellisError):
         return error
+    if isinstance(error, BackendUnavailable):
+        return backend_refused(error)
+    if isinstance(error, ImportError):
+        return MissingError(f"a library is missing: {first_line(error)}", hint="pip install it, or trellis-slat anew")
     if is_full(error):
         return DiskError(first_line(error), hint="free some disk space, then run the same command again")
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trellis_cli import console
-from trellis_cli.errors import MissingError, UsageError
+from trellis_cli.errors import MissingError, UsageError, backend_refused
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="The file to write.", show_default=False)]
 MaybeOut = Annotated[
@@ -124,7 +124,7 @@ def running(
         with forced(backend_choices(backend or [])), asked_for(asked):
             yield chosen
     except BackendUnavailable as error:
-        raise UsageError(str(error), hint="`trellis doctor` lists the backends and why they refuse") from error
+        raise backend_refused(error) from error
 
 
 def resolve_device(device: str, *, require_gpu: bool = False) -> str:

@@ -62,7 +62,7 @@ class Hdf5File:
         if self._error is None:
             try:
                 os.ftruncate(self._descriptor, size)
-            except BaseException as error:
+            except BaseException as error:  # as in `write`; `check` raises it
                 self._error = error
         self._end = size
         return size
